@@ -1,0 +1,305 @@
+"""The storage port: what a realm asks of any backend.
+
+One `RealmStore` holds one realm. Its owner is the only process that has it open. Rules that every backend keeps, and
+that the conformance suite checks:
+
+* A method that writes returns after the write is durable, and is all or nothing.
+* Writes are visible to the next read. Writes of one session happen in the order in which they were asked for.
+* `seq` of a session's messages is dense: 0, 1, 2, ... without gaps, so that a page by offset is a key look-up.
+* Documents (`body`, `meta`, `detail`, ...) are opaque JSON text. Backends never look inside.
+* Cancelling a write leaves its outcome open: it was either handed over and will be carried out, or not at all. Callers
+  that must know shield themselves.
+
+Errors: `StorageFull` and `StorageFailed` mean that nothing was written; `StorageUnknown` that the commit itself failed
+and the realm must be opened again before anybody says anything about it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+TurnState = Literal["running", "completed", "interrupted", "failed", "lost"]
+ToolState = Literal["declared", "started", "ran", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotals:
+    """Tokens as the provider counted them, summed over a session or a turn."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_tokens: int = 0
+    cache_read_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "UsageTotals") -> "UsageTotals":
+        return UsageTotals(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_creation_tokens=self.cache_creation_tokens + other.cache_creation_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One session.
+
+    Attributes:
+        created_ms, updated_ms: Unix time in milliseconds. Lists are ordered by `updated_ms` and then `session_id`,
+            newest first.
+        message_count: number of committed messages; the next message gets this `seq`.
+        turn_count: number of turns begun; the next turn gets this `ordinal`.
+        event_seq: upper bound of the event sequence numbers given out so far.
+        archived_ms: when it was archived; None while it is not.
+        meta: JSON document of what the session was built with (model, provider, system prompt, ...).
+    """
+
+    session_id: str
+    created_ms: int
+    updated_ms: int
+    message_count: int = 0
+    turn_count: int = 0
+    event_seq: int = 0
+    archived_ms: int | None = None
+    usage: UsageTotals = field(default_factory=UsageTotals)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    meta: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRow:
+    """One turn: written ahead when it is admitted (`state` "running"), completed when it ends.
+
+    Attributes:
+        ordinal: 0, 1, 2, ... within the session.
+        prompt: JSON document of the prompt as it was given.
+        holder: JSON document of who started it (surface, client name, pid).
+        detail: JSON document of how it ended (result or error); None while it runs.
+        usage: what the turn cost.
+    """
+
+    turn_id: str
+    session_id: str
+    ordinal: int
+    state: TurnState
+    started_ms: int
+    ended_ms: int | None = None
+    prompt: str
+    holder: str = "{}"
+    detail: str | None = None
+    usage: UsageTotals = field(default_factory=UsageTotals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRow:
+    """One tool call of a turn, written before it runs.
+
+    `state` is "declared" when the model asked for it, "started" right before it runs, "ran" or "failed" after. After a
+    crash these read as: never ran, may have run, ran.
+
+    Attributes:
+        position: order within the turn.
+        arguments: JSON document.
+        detail: JSON document of the outcome, None until there is one.
+    """
+
+    turn_id: str
+    call_id: str
+    position: int
+    name: str
+    arguments: str
+    state: ToolState
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to append. `role` is repeated outside of `body` so that backends can count without parsing."""
+
+    role: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """An idempotency key and what its first request did.
+
+    Attributes:
+        key: unique within the realm.
+        digest: of method and params: the same key with another digest is a different request.
+        result: JSON document of a reply that no row can give back; None when session or turn tell it.
+    """
+
+    key: str
+    method: str
+    digest: str
+    session_id: str | None = None
+    turn_id: str | None = None
+    result: str | None = None
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChange:
+    """What `change_session` sets; None leaves a field as it is. `archived` True/False sets or clears the mark."""
+
+    updated_ms: int
+    archived: bool | None = None
+    labels: Mapping[str, str] | None = None
+    meta: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnd:
+    """The one transaction at the end of a turn: outcome, messages, usage, counters."""
+
+    turn_id: str
+    session_id: str
+    state: TurnState
+    ended_ms: int
+    detail: str
+    messages: Sequence[NewMessage]
+    usage: UsageTotals
+    event_seq: int
+    meta: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionQuery:
+    """A page of the list: newest `updated_ms` first, all `labels` must match."""
+
+    offset: int = 0
+    limit: int = 100
+    include_archived: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePage:
+    """Bodies of messages `offset`, `offset + 1`, ...; fewer than asked for when they would exceed the byte limit.
+
+    `total` is the session's message count in the same snapshot.
+    """
+
+    offset: int
+    total: int
+    bodies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo:
+    """For `realm/show` and the doctor."""
+
+    backend: str
+    sessions: int
+    messages: int
+    bytes_on_disk: int
+    format_version: int
+
+
+class RealmStore(Protocol):
+    """One realm's durable state. All methods are async and may be called by many tasks at once.
+
+    Raises (any method): StorageFull, StorageFailed, StorageUnknown.
+    """
+
+    @property
+    def backend(self) -> str: ...
+
+    # -- writes ---------------------------------------------------------------------------------------------------
+
+    async def create_session(
+        self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None
+    ) -> None:
+        """Insert a session, and with it the write-ahead row of its first turn and its key."""
+        ...
+
+    async def begin_turn(
+        self, turn: TurnRow, *, event_seq: int, meta: str | None = None, key: KeyRow | None = None
+    ) -> None:
+        """Write a turn ahead: its row in state "running", the session's `turn_count`, `event_seq`, and `updated_ms`
+        (= `turn.started_ms`); with `meta` also the session's document."""
+        ...
+
+    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
+        """Insert or replace tool-call rows by (turn_id, call_id)."""
+        ...
+
+    async def end_turn(self, end: TurnEnd) -> None:
+        """Append the turn's messages and settle its row and the session's counters, in one transaction."""
+        ...
+
+    async def reserve_events(self, session_id: str, event_seq: int) -> None:
+        """Raise the bound of event numbers given out."""
+        ...
+
+    async def change_session(
+        self, session_id: str, change: SessionChange, *, key: KeyRow | None = None
+    ) -> SessionRow:
+        """Apply `change` and return the row as it is then. KeyError when there is no such session."""
+        ...
+
+    # -- reads ----------------------------------------------------------------------------------------------------
+
+    async def session(self, session_id: str) -> SessionRow | None: ...
+
+    async def sessions(self, query: SessionQuery) -> Sequence[SessionRow]: ...
+
+    async def sessions_by_prefix(self, prefix: str, *, limit: int) -> Sequence[str]:
+        """Ids, archived ones too, that begin with `prefix` (lower-case hex and dashes), in no special order."""
+        ...
+
+    async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
+        """A page, at least one message long unless it lies past the end. KeyError when there is no such session."""
+        ...
+
+    async def turn(self, turn_id: str) -> TurnRow | None: ...
+
+    async def last_turn(self, session_id: str) -> TurnRow | None: ...
+
+    async def running_turns(self) -> Sequence[TurnRow]:
+        """Turns in state "running". Right after opening these are the lost ones."""
+        ...
+
+    async def tools(self, turn_id: str) -> Sequence[ToolRow]:
+        """The ledger of a turn, by position."""
+        ...
+
+    async def key(self, key: str) -> KeyRow | None: ...
+
+    async def info(self) -> StoreInfo: ...
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def prune_keys(self, *, before_ms: int) -> int:
+        """Forget keys older than that; returns how many."""
+        ...
+
+    async def tidy(self) -> None:
+        """Called when the realm is idle: give back memory, fold logs. May do nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish pending writes and release every file. Idempotent; shielded from cancellation."""
+        ...
+
+
+class Backend(Protocol):
+    """How a backend is opened; one object per backend name, registered in `store/__init__.py`."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def open(self, folder: str, *, create: bool) -> RealmStore:
+        """Open the realm in `folder`.
+
+        Raises:
+            RealmTooNew: a newer program wrote it; `details.written_by` names the version.
+            RealmDamaged: the files contradict each other.
+            BackendUnavailable: the backend is not installed; the message has the command that installs it.
+        """
+        ...
