@@ -3,7 +3,9 @@
 They are typed dictionaries and not classes: a message is built once by the agent, stored as JSON and shown as it is.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 StopReason = Literal[
     "end_turn",

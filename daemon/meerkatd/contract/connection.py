@@ -1,0 +1,71 @@
+"""The first request of every connection."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from .base import Params, ShortText, Text
+
+BackendName = Literal["sqlite", "jsonl", "redb", "memory"]
+
+
+class ClientInfo(Params):
+    """Who calls. Shown to others as the holder of a turn; never a source of authority."""
+
+    name: ShortText
+    version: ShortText
+    surface: ShortText
+    pid: Annotated[int, Field(ge=0)] | None = None
+
+
+class ProtocolRange(Params):
+    min: Annotated[int, Field(ge=1)]
+    max: Annotated[int, Field(ge=1)]
+
+
+class ProviderCredentials(Params):
+    """Keys live in memory only, for turns of this connection, and are never shown again."""
+
+    api_key: Text | None = Field(None, repr=False)
+    base_url: Text | None = None
+
+
+class Initialize(Params):
+    """`initialize`: who calls, and the realm that this connection is bound to.
+
+    At most one of `realm_id`, `workspace` and `isolated`; none of them means a fresh realm of its own.
+    """
+
+    client: ClientInfo | None = None
+    protocol: ProtocolRange | None = None
+    realm_id: Text | None = None
+    workspace: Text | None = Field(
+        None, description="A folder; its realm id is derived from the canonical path."
+    )
+    isolated: bool = False
+    instance_id: ShortText | None = None
+    backend: BackendName | None = Field(None, description="A hint for a realm that does not exist yet.")
+    credentials: dict[ShortText, ProviderCredentials] | None = None
+    contract_version: ShortText | None = Field(None, description="Announce this contract version instead.")
+
+
+class ServerInfo(TypedDict):
+    name: str
+    version: str
+
+
+class Initialized(TypedDict):
+    """Result of `initialize`."""
+
+    server_info: ServerInfo
+    contract_version: str
+    protocol: dict[str, int]
+    methods: list[str]
+    pid: int
+    realm_id: str
+    origin: str
+    instance_id: NotRequired[str]
+    backend: NotRequired[str]
+    state_root: str
+    limits: dict[str, Any]

@@ -1,0 +1,57 @@
+"""The daemon itself: is it well, what does it hold, and the request to stop."""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from .base import Params
+
+
+class DaemonStatusParams(Params):
+    """`daemon/status`."""
+
+
+class DaemonStop(Params):
+    """`daemon/stop`: take no new work, let turns end up to a deadline, commit, exit."""
+
+    deadline_seconds: Annotated[float, Field(ge=0, le=3600)] | None = Field(
+        None, description="How long running turns may go on; they are interrupted and committed then."
+    )
+
+
+class ProcessFacts(TypedDict):
+    pid: int
+    started_at: int
+    rss_bytes: int
+    cpu_seconds: float
+    open_files: int
+    threads: int
+    children: list[dict[str, int | str]]
+
+
+class DaemonStatus(TypedDict):
+    """Result of `daemon/status`."""
+
+    version: str
+    contract_version: str
+    state: Literal["running", "stopping"]
+    process: ProcessFacts
+    uptime_seconds: float
+    socket_path: str
+    state_root: str
+    log_path: str
+    connections: int
+    open_realms: int
+    active_turns: int
+    event_streams: int
+    sqlite_version: NotRequired[str]
+
+
+class DaemonStopping(TypedDict):
+    """Result of `daemon/stop`; the connection closes when the daemon has ended."""
+
+    stopping: bool
+    pid: int
+    active_turns: int
+    deadline_seconds: float

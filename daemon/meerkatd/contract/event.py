@@ -1,0 +1,241 @@
+"""Events: what happens in a session, as it happens.
+
+Every session has one sequence of events, numbered 1, 2, 3, ...; the number is the cursor. Kinds are those of the public
+contract. A reader that fell behind gets `stream_truncated` with the number of events it missed, never silence.
+"""
+
+from typing import Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from .base import Offset, Params, SessionRef, ShortText
+from .message import Content
+from .turn import Usage
+
+
+class EventSource(TypedDict):
+    type: Literal["session"]
+    session_id: str
+
+
+class RunInput(TypedDict):
+    kind: Literal["content"]
+    content: Content
+
+
+class RunIdentity(TypedDict):
+    run_id: str
+
+
+class RunStarted(TypedDict):
+    type: Literal["run_started"]
+    session_id: str
+    input: RunInput
+    identity: RunIdentity
+
+
+class RunCompleted(TypedDict):
+    """The turn is committed."""
+
+    type: Literal["run_completed"]
+    session_id: str
+    result: str
+    usage: Usage
+    extraction_required: bool
+
+
+# `class` is no name that Python's class syntax allows.
+ErrorReport = TypedDict("ErrorReport", {"class": str, "message": str})
+
+
+class RunFailed(TypedDict):
+    """The turn failed, or was interrupted (`error_class` "cancelled"); what was produced is committed."""
+
+    type: Literal["run_failed"]
+    session_id: str
+    error: str
+    error_class: str
+    error_report: ErrorReport
+
+
+class TurnStarted(TypedDict):
+    """A call of the model begins; `turn_number` counts them within the turn, from 1."""
+
+    type: Literal["turn_started"]
+    turn_number: int
+
+
+class Delta(TypedDict):
+    type: Literal["text_delta", "reasoning_delta"]
+    delta: str
+
+
+class Complete(TypedDict):
+    type: Literal["text_complete", "reasoning_complete"]
+    content: str
+
+
+class ToolCallRequested(TypedDict):
+    type: Literal["tool_call_requested"]
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+class ToolExecutionStarted(TypedDict):
+    type: Literal["tool_execution_started"]
+    id: str
+    name: str
+
+
+class ToolExecutionCompleted(TypedDict):
+    type: Literal["tool_execution_completed"]
+    id: str
+    name: str
+    content: list[dict[str, Any]]
+    is_error: bool
+    duration_ms: int
+
+
+class ToolExecutionTimedOut(TypedDict):
+    type: Literal["tool_execution_timed_out"]
+    id: str
+    name: str
+    timeout_ms: int
+
+
+class ToolResultReceived(TypedDict):
+    type: Literal["tool_result_received"]
+    id: str
+    name: str
+    is_error: bool
+    content: list[dict[str, Any]]
+
+
+class TurnCompleted(TypedDict):
+    """A call of the model has ended."""
+
+    type: Literal["turn_completed"]
+    stop_reason: str
+    usage: Usage
+
+
+class RetryPlan(TypedDict):
+    attempt: int
+    max_retries: int
+    selected_delay_ms: int
+
+
+class RetryFailure(TypedDict):
+    message: str
+
+
+class Retry(TypedDict):
+    plan: RetryPlan
+    failure: RetryFailure
+
+
+class Retrying(TypedDict):
+    type: Literal["retrying"]
+    retry: Retry
+
+
+class TruncationReason(TypedDict):
+    kind: Literal["stream_lagged"]
+    dropped: int
+
+
+class StreamTruncated(TypedDict):
+    """This reader missed `dropped` events; what follows is whole again. Its `seq` is that of the last missed event."""
+
+    type: Literal["stream_truncated"]
+    reason: TruncationReason
+
+
+EventPayload = (
+    RunStarted
+    | RunCompleted
+    | RunFailed
+    | TurnStarted
+    | Delta
+    | Complete
+    | ToolCallRequested
+    | ToolExecutionStarted
+    | ToolExecutionCompleted
+    | ToolExecutionTimedOut
+    | ToolResultReceived
+    | TurnCompleted
+    | Retrying
+    | StreamTruncated
+)
+
+
+class EventEnvelope(TypedDict):
+    event_id: str
+    source: EventSource
+    seq: int
+    timestamp_ms: int
+    payload: EventPayload
+
+
+class SessionEvent(TypedDict):
+    """Notification `session/event`: an event of a turn that this connection started."""
+
+    session_id: str
+    event: EventEnvelope
+
+
+class StreamEvent(TypedDict):
+    """Notification `session/stream_event`. `sequence` counts within the stream, from 1; `event.seq` is the cursor."""
+
+    stream_id: str
+    sequence: int
+    session_id: str
+    event: EventEnvelope
+
+
+class StreamEnd(TypedDict):
+    """Notification `session/stream_end`."""
+
+    stream_id: str
+    session_id: str
+    ended: bool
+    outcome: Literal["remote_end", "explicit_close", "terminal_error"]
+
+
+class StreamOpen(Params):
+    """`session/stream_open`: follow a session's events."""
+
+    session_id: SessionRef
+    cursor: Offset | None = Field(
+        None,
+        description="Events after this one; from the start of the running turn, or from now, when absent.",
+    )
+    until: Literal["closed", "turn_end"] = Field(
+        "closed", description="`turn_end` ends the stream by itself when the running turn has ended."
+    )
+
+
+class StreamClose(Params):
+    """`session/stream_close`."""
+
+    stream_id: ShortText
+
+
+class StreamOpened(TypedDict):
+    """Result of `session/stream_open`. `cursor` is where the stream begins."""
+
+    stream_id: str
+    session_id: str
+    opened: bool
+    cursor: int
+    active_turn: NotRequired[dict[str, Any]]
+
+
+class StreamClosed(TypedDict):
+    """Result of `session/stream_close`."""
+
+    stream_id: str
+    closed: bool
+    already_closed: bool

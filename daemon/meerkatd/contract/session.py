@@ -1,0 +1,157 @@
+"""Sessions: create, list, read, history, archive."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from .base import (
+    DEFAULT_LIMIT,
+    IdempotencyKey,
+    JsonObject,
+    Labels,
+    Limit,
+    Offset,
+    Params,
+    SessionRef,
+    ShortText,
+    Text,
+)
+from .message import Message
+from .turn import Prompt, TurnInfo
+
+
+class SessionCreate(Params):
+    """`session/create`: build the agent, store the session, and run its first turn."""
+
+    prompt: Prompt
+    initial_turn: Literal["run_immediately", "deferred"] = Field(
+        "run_immediately", description="`deferred` stores session and prompt; the first `turn/start` runs it."
+    )
+    model: ShortText | None = Field(None, description="Name of a model; the config's default when absent.")
+    provider: ShortText | None = Field(
+        None, description="anthropic, openai, gemini, local, or a configured server."
+    )
+    system_prompt: Text | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Limit for each answer of the model."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    provider_params: JsonObject | None = Field(
+        None, description="Merged into the provider's request as they are."
+    )
+    labels: Labels | None = None
+    session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
+    idempotency_key: IdempotencyKey | None = None
+
+
+class SessionList(Params):
+    """`session/list`: newest change first."""
+
+    labels: Labels | None = Field(None, description="All of them must match.")
+    limit: Limit = DEFAULT_LIMIT
+    offset: Offset = 0
+    include_archived: bool = False
+
+
+class SessionRead(Params):
+    """`session/read`: what a session is and how its last turn ended."""
+
+    session_id: SessionRef
+
+
+class SessionHistoryParams(Params):
+    """`session/history`: committed messages, oldest first."""
+
+    session_id: SessionRef
+    offset: Offset = 0
+    limit: Limit = Field(
+        DEFAULT_LIMIT, description="A page may be shorter when its messages are large: see has_more."
+    )
+
+
+class SessionArchive(Params):
+    """`session/archive` and `session/unarchive`."""
+
+    session_id: SessionRef
+    idempotency_key: IdempotencyKey | None = None
+
+
+class SessionLabel(Params):
+    """`session/label`: set (text) or remove (null) labels, leave the others."""
+
+    session_id: SessionRef
+    labels: Annotated[dict[str, Text | None], Field(min_length=1)]
+
+
+class SessionSummary(TypedDict):
+    """One row of the list. Times are Unix seconds."""
+
+    session_id: str
+    session_ref: str
+    created_at: int
+    updated_at: int
+    message_count: int
+    total_tokens: int
+    is_active: bool
+    archived: bool
+    title: str
+    model: str
+    provider: str
+    realm_id: str
+    instance_id: NotRequired[str]
+    backend: str
+    config_generation: int
+    labels: NotRequired[dict[str, str]]
+
+
+class SessionInfo(SessionSummary):
+    """What `session/read` gives: the list's row and more."""
+
+    usage: dict[str, int]
+    system_prompt: NotRequired[str]
+    last_assistant_text: NotRequired[str]
+    staged_prompt: NotRequired[str]
+    cursor: int
+    active_turn: NotRequired[dict[str, Any]]
+    last_turn: NotRequired[TurnInfo]
+
+
+class SessionPage(TypedDict):
+    """Result of `session/list`."""
+
+    sessions: list[SessionSummary]
+
+
+class SessionHistory(TypedDict):
+    """A page of committed messages. `limit` is what was asked for, `has_more` whether messages follow this page."""
+
+    session_id: str
+    session_ref: str
+    message_count: int
+    offset: int
+    limit: int
+    has_more: bool
+    messages: list[Message]
+
+
+class SessionDeferred(TypedDict):
+    """Result of a deferred `session/create`."""
+
+    session_id: str
+    session_ref: str
+
+
+class SessionArchived(TypedDict):
+    """Result of `session/archive` and `session/unarchive`."""
+
+    session_id: str
+    session_ref: str
+    archived: bool
+
+
+class SessionLabels(TypedDict):
+    """Result of `session/label`."""
+
+    session_id: str
+    labels: dict[str, str]

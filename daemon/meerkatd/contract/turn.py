@@ -1,0 +1,131 @@
+"""Turns: start, interrupt, read; what a turn gives back and what it did."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from .base import IdempotencyKey, JsonObject, Params, SessionRef, ShortText, Text
+
+
+class PromptText(Params):
+    """One text block of a prompt."""
+
+    type: Literal["text"]
+    text: Text
+
+
+def _not_blank(prompt: "str | list[PromptText]") -> "str | list[PromptText]":
+    text = prompt if isinstance(prompt, str) else "".join(block.text for block in prompt)
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return prompt
+
+
+Prompt = Annotated[
+    Text | list[PromptText],
+    AfterValidator(_not_blank),
+    Field(description="Text, or a list of text blocks."),
+]
+
+
+class TurnStart(Params):
+    """`turn/start`: run one turn. SESSION_BUSY at once when another one runs."""
+
+    session_id: SessionRef
+    prompt: Prompt
+    model: ShortText | None = Field(None, description="Use another model from this turn on.")
+    provider: ShortText | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Limit for each answer of this turn."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    provider_params: JsonObject | None = None
+    session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
+    idempotency_key: IdempotencyKey | None = None
+
+
+class TurnInterrupt(Params):
+    """`turn/interrupt`: cancel the running turn. The reply comes after what was produced is committed."""
+
+    session_id: SessionRef
+    turn_id: ShortText | None = Field(
+        None, description="Only this turn; SESSION_NOT_RUNNING when another one runs."
+    )
+
+
+class TurnRead(Params):
+    """`turn/read`: how a turn ended and what each of its tool calls did."""
+
+    session_id: SessionRef
+    turn_id: ShortText | None = Field(None, description="The last turn when absent.")
+
+
+class Usage(TypedDict):
+    """Tokens as the provider counted them; input includes cached tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cache_creation_tokens: NotRequired[int]
+    cache_read_tokens: NotRequired[int]
+
+
+class RunResult(TypedDict):
+    """What a completed turn gives. `turns` counts calls of the model, as in the public contract."""
+
+    session_id: str
+    session_ref: str
+    turn_id: str
+    text: str
+    turns: int
+    tool_calls: int
+    usage: Usage
+    model: str
+    provider: str
+    stop_reason: str
+    cursor: int
+
+
+class TurnInterrupted(TypedDict):
+    """Result of `turn/interrupt`. `outcome` is `completed` when the turn finished before the interrupt reached it."""
+
+    session_id: str
+    turn_id: str
+    interrupted: bool
+    result: Literal["interrupted"]
+    outcome: Literal["completed", "interrupted", "failed"]
+
+
+class ToolCallRecord(TypedDict):
+    """One line of a turn's ledger."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    fate: Literal["ran", "may_have_run", "never_ran"]
+    is_error: NotRequired[bool]
+
+
+class Holder(TypedDict):
+    """Who started a turn."""
+
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    instance_id: NotRequired[str]
+
+
+class TurnInfo(TypedDict):
+    """A turn as it stands. Times are Unix milliseconds."""
+
+    turn_id: str
+    session_id: str
+    ordinal: int
+    state: Literal["running", "completed", "interrupted", "failed", "lost"]
+    started_at_ms: int
+    ended_at_ms: NotRequired[int]
+    holder: Holder
+    usage: Usage
+    error: NotRequired[dict[str, Any]]
+    tool_calls: list[ToolCallRecord]
