@@ -40,9 +40,7 @@ class Initialize(Params):
     client: ClientInfo | None = None
     protocol: ProtocolRange | None = None
     realm_id: Text | None = None
-    workspace: Text | None = Field(
-        None, description="A folder; its realm id is derived from the canonical path."
-    )
+    workspace: Text | None = Field(None, description="A folder; its realm id is derived from the canonical path.")
     isolated: bool = False
     instance_id: ShortText | None = None
     backend: BackendName | None = Field(None, description="A hint for a realm that does not exist yet.")

@@ -20,15 +20,9 @@ METHODS: tuple[Method, ...] = (
         daemon.DaemonStatus,
         "What the daemon is and holds right now.",
     ),
-    Method(
-        "daemon/stop", daemon.DaemonStop, daemon.DaemonStopping, "Let turns end up to a deadline, then exit."
-    ),
-    Method(
-        "initialize", connection.Initialize, connection.Initialized, "The first request of every connection."
-    ),
-    Method(
-        "models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."
-    ),
+    Method("daemon/stop", daemon.DaemonStop, daemon.DaemonStopping, "Let turns end up to a deadline, then exit."),
+    Method("initialize", connection.Initialize, connection.Initialized, "The first request of every connection."),
+    Method("models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."),
     Method("realm/create", realm.RealmCreate, realm.RealmDetails, "Make a realm and pin its backend."),
     Method("realm/current", realm.RealmCurrent, realm.RealmInfo, "The realm of this connection."),
     Method("realm/list", realm.RealmList, realm.RealmPage, "Every realm of this state root."),
@@ -53,9 +47,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method("session/label", session.SessionLabel, session.SessionLabels, "Set or remove labels."),
     Method("session/list", session.SessionList, session.SessionPage, "Sessions, newest change first."),
-    Method(
-        "session/read", session.SessionRead, session.SessionInfo, "One session and how its last turn ended."
-    ),
+    Method("session/read", session.SessionRead, session.SessionInfo, "One session and how its last turn ended."),
     Method("session/stream_close", event.StreamClose, event.StreamClosed, "Stop following."),
     Method(
         "session/stream_open",

@@ -29,17 +29,11 @@ class SessionCreate(Params):
         "run_immediately", description="`deferred` stores session and prompt; the first `turn/start` runs it."
     )
     model: ShortText | None = Field(None, description="Name of a model; the config's default when absent.")
-    provider: ShortText | None = Field(
-        None, description="anthropic, openai, gemini, local, or a configured server."
-    )
+    provider: ShortText | None = Field(None, description="anthropic, openai, gemini, local, or a configured server.")
     system_prompt: Text | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Limit for each answer of the model."
-    )
+    max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of the model.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    provider_params: JsonObject | None = Field(
-        None, description="Merged into the provider's request as they are."
-    )
+    provider_params: JsonObject | None = Field(None, description="Merged into the provider's request as they are.")
     labels: Labels | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
@@ -65,9 +59,7 @@ class SessionHistoryParams(Params):
 
     session_id: SessionRef
     offset: Offset = 0
-    limit: Limit = Field(
-        DEFAULT_LIMIT, description="A page may be shorter when its messages are large: see has_more."
-    )
+    limit: Limit = Field(DEFAULT_LIMIT, description="A page may be shorter when its messages are large: see has_more.")
 
 
 class SessionArchive(Params):

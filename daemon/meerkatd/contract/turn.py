@@ -36,9 +36,7 @@ class TurnStart(Params):
     prompt: Prompt
     model: ShortText | None = Field(None, description="Use another model from this turn on.")
     provider: ShortText | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Limit for each answer of this turn."
-    )
+    max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of this turn.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     provider_params: JsonObject | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
@@ -49,9 +47,7 @@ class TurnInterrupt(Params):
     """`turn/interrupt`: cancel the running turn. The reply comes after what was produced is committed."""
 
     session_id: SessionRef
-    turn_id: ShortText | None = Field(
-        None, description="Only this turn; SESSION_NOT_RUNNING when another one runs."
-    )
+    turn_id: ShortText | None = Field(None, description="Only this turn; SESSION_NOT_RUNNING when another one runs.")
 
 
 class TurnRead(Params):
