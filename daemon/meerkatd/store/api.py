@@ -10,8 +10,13 @@ that the conformance suite checks:
 * Cancelling a write leaves its outcome open: it was either handed over and will be carried out, or not at all. Callers
   that must know shield themselves.
 
-Errors: `StorageFull` and `StorageFailed` mean that nothing was written; `StorageUnknown` that the commit itself failed
-and the realm must be opened again before anybody says anything about it.
+Errors: `StorageFull` and `StorageFailed` mean that nothing was written; `StorageUnknown` that the commit itself
+failed: the store opens its files again on the next call, and only what is read then tells whether it happened.
+
+Writes check what they build on, and change nothing when it is not so: `KeyError` when the session or turn that they
+name does not exist; `ValueError` when an id is taken, a turn's `ordinal` is not its session's `turn_count`, or the
+turn to be ended is not running; `DuplicateInput` when the idempotency key is recorded already. After `aclose` every
+method raises `trio.ClosedResourceError`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +81,7 @@ class TurnRow:
 
     Attributes:
         ordinal: 0, 1, 2, ... within the session.
-        prompt: JSON document of the prompt as it was given.
+        prompt: JSON document of the prompt as it was given; "" once messages hold it (see `keeps_prompt`).
         holder: JSON document of who started it (surface, client name, pid).
         detail: JSON document of how it ended (result or error); None while it runs.
         usage: what the turn cost.
@@ -145,7 +150,10 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChange:
-    """What `change_session` sets; None leaves a field as it is. `archived` True/False sets or clears the mark."""
+    """What `change_session` sets; None leaves a field as it is.
+
+    `archived` True/False sets or clears the mark; setting it again keeps its first time.
+    """
 
     updated_ms: int
     archived: bool | None = None
@@ -166,6 +174,14 @@ class TurnEnd:
     usage: UsageTotals
     event_seq: int
     meta: str | None = None
+
+
+def keeps_prompt(end: TurnEnd) -> bool:
+    """Whether a turn's row keeps its prompt after `end`: when no message has it, and when the turn was lost.
+
+    Backends drop it otherwise, for it would double the bytes of every user message.
+    """
+    return end.state == "lost" or not end.messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +231,11 @@ class RealmStore(Protocol):
     async def create_session(
         self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None
     ) -> None:
-        """Insert a session, and with it the write-ahead row of its first turn and its key."""
+        """Insert a session, and with it the write-ahead row of its first turn and its key.
+
+        The store counts: `message_count` starts at 0, and `turn_count` at 1 with `turn` and at 0 without, whatever
+        `session` says.
+        """
         ...
 
     async def begin_turn(
@@ -234,7 +254,8 @@ class RealmStore(Protocol):
         ...
 
     async def reserve_events(self, session_id: str, event_seq: int) -> None:
-        """Raise the bound of event numbers given out."""
+        """Raise the bound of event numbers given out. One below the present one changes nothing, here as in the
+        other writes that carry one."""
         ...
 
     async def change_session(
@@ -254,7 +275,8 @@ class RealmStore(Protocol):
         ...
 
     async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
-        """A page, at least one message long unless it lies past the end. KeyError when there is no such session."""
+        """A page, at least one message long unless it lies past the end. `max_bytes` counts the bodies in UTF-8.
+        KeyError when there is no such session."""
         ...
 
     async def turn(self, turn_id: str) -> TurnRow | None: ...
@@ -295,9 +317,11 @@ class Backend(Protocol):
     def name(self) -> str: ...
 
     async def open(self, folder: str, *, create: bool) -> RealmStore:
-        """Open the realm in `folder`.
+        """Open the realm in `folder`; with `create`, make what is not there yet.
 
         Raises:
+            RealmNotFound: there is nothing in the folder, and `create` is False.
+            StorageFailed, StorageFull: the files cannot be opened or made.
             RealmTooNew: a newer program wrote it; `details.written_by` names the version.
             RealmDamaged: the files contradict each other.
             BackendUnavailable: the backend is not installed; the message has the command that installs it.

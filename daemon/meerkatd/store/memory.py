@@ -1,0 +1,245 @@
+"""The throw-away backend: one realm in dictionaries, gone with the process. Keeps all promises of the port but
+durability.
+
+Every method has one checkpoint, before it does anything, so that a cancelled write has not happened. The
+folder that `open` is given is not looked at: two stores opened with the same folder share nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import trio
+
+from ..errors import DuplicateInput
+from .api import (
+    KeyRow,
+    MessagePage,
+    RealmStore,
+    SessionChange,
+    SessionQuery,
+    SessionRow,
+    StoreInfo,
+    ToolRow,
+    TurnEnd,
+    TurnRow,
+    keeps_prompt,
+)
+
+FORMAT_VERSION = 1
+
+
+class MemoryBackend:
+    """See `Backend`."""
+
+    name = "memory"
+
+    async def open(self, folder: str, *, create: bool) -> RealmStore:
+        await trio.lowlevel.checkpoint()
+        return MemoryStore()
+
+
+class MemoryStore:
+    """One realm. See `RealmStore`."""
+
+    backend = "memory"
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, SessionRow] = {}
+        self._bodies: dict[str, list[str]] = {}
+        self._turns: dict[str, TurnRow] = {}
+        self._last_turns: dict[str, str] = {}
+        self._tools: dict[str, dict[str, ToolRow]] = {}
+        self._keys: dict[str, KeyRow] = {}
+        self._closed = False
+
+    # -- writes ----------------------------------------------------------------------------------------------
+
+    async def create_session(
+        self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._checkpoint()
+        if session.session_id in self._sessions:
+            raise ValueError(f"session {session.session_id} exists already")
+        self._check_turn(turn, expected=0)
+        self._check_key(key)
+        self._sessions[session.session_id] = replace(
+            session, labels=dict(session.labels), message_count=0, turn_count=0 if turn is None else 1
+        )
+        self._bodies[session.session_id] = []
+        self._insert(turn, key)
+
+    async def begin_turn(
+        self, turn: TurnRow, *, event_seq: int, meta: str | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._checkpoint()
+        session = self._sessions[turn.session_id]
+        self._check_turn(turn, expected=session.turn_count)
+        self._check_key(key)
+        self._sessions[turn.session_id] = replace(
+            session,
+            turn_count=session.turn_count + 1,
+            updated_ms=turn.started_ms,
+            event_seq=max(session.event_seq, event_seq),
+            meta=session.meta if meta is None else meta,
+        )
+        self._insert(turn, key)
+
+    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
+        await self._checkpoint()
+        for row in rows:
+            if row.turn_id not in self._turns:
+                raise KeyError(row.turn_id)
+        for row in rows:
+            self._tools.setdefault(row.turn_id, {})[row.call_id] = row
+
+    async def end_turn(self, end: TurnEnd) -> None:
+        await self._checkpoint()
+        session = self._sessions[end.session_id]
+        turn = self._turns[end.turn_id]
+        if turn.state != "running" or turn.session_id != end.session_id:
+            raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
+        self._bodies[end.session_id] += [message.body for message in end.messages]
+        self._turns[end.turn_id] = replace(
+            turn,
+            state=end.state,
+            ended_ms=end.ended_ms,
+            detail=end.detail,
+            prompt=turn.prompt if keeps_prompt(end) else "",
+            usage=end.usage,
+        )
+        self._sessions[end.session_id] = replace(
+            session,
+            message_count=session.message_count + len(end.messages),
+            updated_ms=end.ended_ms,
+            event_seq=max(session.event_seq, end.event_seq),
+            meta=session.meta if end.meta is None else end.meta,
+            usage=session.usage + end.usage,
+        )
+
+    async def reserve_events(self, session_id: str, event_seq: int) -> None:
+        await self._checkpoint()
+        session = self._sessions[session_id]
+        self._sessions[session_id] = replace(session, event_seq=max(session.event_seq, event_seq))
+
+    async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
+        await self._checkpoint()
+        session = self._sessions[session_id]
+        self._check_key(key)
+        archived_ms = session.archived_ms
+        if change.archived is not None:
+            archived_ms = (archived_ms or change.updated_ms) if change.archived else None
+        changed = replace(
+            session,
+            updated_ms=change.updated_ms,
+            archived_ms=archived_ms,
+            labels=session.labels if change.labels is None else dict(change.labels),
+            meta=session.meta if change.meta is None else change.meta,
+        )
+        self._sessions[session_id] = changed
+        self._insert(None, key)
+        return changed
+
+    # -- reads -----------------------------------------------------------------------------------------------
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        await self._checkpoint()
+        return self._sessions.get(session_id)
+
+    async def sessions(self, query: SessionQuery) -> Sequence[SessionRow]:
+        await self._checkpoint()
+        found = [
+            row
+            for row in self._sessions.values()
+            if (query.include_archived or row.archived_ms is None) and query.labels.items() <= row.labels.items()
+        ]
+        found.sort(key=lambda row: (row.updated_ms, row.session_id), reverse=True)
+        return found[query.offset : query.offset + query.limit]
+
+    async def sessions_by_prefix(self, prefix: str, *, limit: int) -> Sequence[str]:
+        await self._checkpoint()
+        return [session_id for session_id in self._sessions if session_id.startswith(prefix)][:limit]
+
+    async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
+        await self._checkpoint()
+        bodies = self._bodies[session_id]
+        page: list[str] = []
+        for body in bodies[offset : offset + limit]:
+            max_bytes -= len(body.encode())
+            if max_bytes < 0 and page:
+                break
+            page.append(body)
+        return MessagePage(offset=offset, total=len(bodies), bodies=page)
+
+    async def turn(self, turn_id: str) -> TurnRow | None:
+        await self._checkpoint()
+        return self._turns.get(turn_id)
+
+    async def last_turn(self, session_id: str) -> TurnRow | None:
+        await self._checkpoint()
+        last = self._last_turns.get(session_id)
+        return None if last is None else self._turns[last]
+
+    async def running_turns(self) -> Sequence[TurnRow]:
+        await self._checkpoint()
+        return [turn for turn in self._turns.values() if turn.state == "running"]
+
+    async def tools(self, turn_id: str) -> Sequence[ToolRow]:
+        await self._checkpoint()
+        return sorted(self._tools.get(turn_id, {}).values(), key=lambda row: (row.position, row.call_id))
+
+    async def key(self, key: str) -> KeyRow | None:
+        await self._checkpoint()
+        return self._keys.get(key)
+
+    async def info(self) -> StoreInfo:
+        await self._checkpoint()
+        return StoreInfo(
+            backend=self.backend,
+            sessions=len(self._sessions),
+            messages=sum(row.message_count for row in self._sessions.values()),
+            bytes_on_disk=0,
+            format_version=FORMAT_VERSION,
+        )
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def prune_keys(self, *, before_ms: int) -> int:
+        await self._checkpoint()
+        stale = [key for key, row in self._keys.items() if row.created_ms < before_ms]
+        for key in stale:
+            del self._keys[key]
+        return len(stale)
+
+    async def tidy(self) -> None:
+        await self._checkpoint()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        with trio.CancelScope(shield=True):
+            await trio.lowlevel.checkpoint()
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    async def _checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("this realm's store is closed")
+
+    def _check_turn(self, turn: TurnRow | None, *, expected: int) -> None:
+        if turn is None:
+            return
+        if turn.ordinal != expected:
+            raise ValueError(f"turn {turn.turn_id} has ordinal {turn.ordinal}, the session is at {expected}")
+        if turn.turn_id in self._turns:
+            raise ValueError(f"turn {turn.turn_id} exists already")
+
+    def _check_key(self, key: KeyRow | None) -> None:
+        if key is not None and key.key in self._keys:
+            raise DuplicateInput("This idempotency key is taken.", details={"idempotency_key": key.key})
+
+    def _insert(self, turn: TurnRow | None, key: KeyRow | None) -> None:
+        if turn is not None:
+            self._turns[turn.turn_id] = turn
+            self._last_turns[turn.session_id] = turn.turn_id
+        if key is not None:
+            self._keys[key.key] = key

@@ -1,0 +1,102 @@
+"""`RealmStore` over one worker: every method is one job, and one hop to the thread and back."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..api import (
+    KeyRow,
+    MessagePage,
+    SessionChange,
+    SessionQuery,
+    SessionRow,
+    StoreInfo,
+    ToolRow,
+    TurnEnd,
+    TurnRow,
+)
+from . import reads, writes
+from .connection import Database
+from .worker import Worker
+
+
+class SqliteStore:
+    """One realm. See `RealmStore` for the promises; what this backend adds to them:
+
+    A write that is cancelled and ends with `trio.Cancelled` has not happened. Once the worker has taken it, it
+    is waited for and its outcome returned, whatever the scope says.
+
+    After `StorageUnknown` the next call opens the database again and reads what is really there.
+    """
+
+    backend = "sqlite"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._worker = Worker(database)
+
+    async def ready(self) -> None:
+        """Open the file now rather than at the first use, to learn of its faults."""
+        await self._worker.read(lambda _db: None)
+
+    async def create_session(
+        self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._worker.write(partial(writes.create_session, session=session, turn=turn, key=key))
+
+    async def begin_turn(
+        self, turn: TurnRow, *, event_seq: int, meta: str | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._worker.write(partial(writes.begin_turn, turn=turn, event_seq=event_seq, meta=meta, key=key))
+
+    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
+        await self._worker.write(partial(writes.put_tools, rows=rows))
+
+    async def end_turn(self, end: TurnEnd) -> None:
+        await self._worker.write(partial(writes.end_turn, end=end))
+
+    async def reserve_events(self, session_id: str, event_seq: int) -> None:
+        await self._worker.write(partial(writes.reserve_events, session_id=session_id, event_seq=event_seq))
+
+    async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
+        return await self._worker.write(partial(writes.change_session, session_id=session_id, change=change, key=key))
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        return await self._worker.read(partial(reads.session, session_id=session_id))
+
+    async def sessions(self, query: SessionQuery) -> Sequence[SessionRow]:
+        return await self._worker.read(partial(reads.sessions, query=query))
+
+    async def sessions_by_prefix(self, prefix: str, *, limit: int) -> Sequence[str]:
+        return await self._worker.read(partial(reads.sessions_by_prefix, prefix=prefix, limit=limit))
+
+    async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
+        return await self._worker.read(
+            partial(reads.messages, session_id=session_id, offset=offset, limit=limit, max_bytes=max_bytes)
+        )
+
+    async def turn(self, turn_id: str) -> TurnRow | None:
+        return await self._worker.read(partial(reads.turn, turn_id=turn_id))
+
+    async def last_turn(self, session_id: str) -> TurnRow | None:
+        return await self._worker.read(partial(reads.last_turn, session_id=session_id))
+
+    async def running_turns(self) -> Sequence[TurnRow]:
+        return await self._worker.read(reads.running_turns)
+
+    async def tools(self, turn_id: str) -> Sequence[ToolRow]:
+        return await self._worker.read(partial(reads.tools, turn_id=turn_id))
+
+    async def key(self, key: str) -> KeyRow | None:
+        return await self._worker.read(partial(reads.key, text=key))
+
+    async def info(self) -> StoreInfo:
+        return await self._worker.read(partial(reads.info, path=self._database.path))
+
+    async def prune_keys(self, *, before_ms: int) -> int:
+        return await self._worker.write(partial(writes.prune_keys, before_ms=before_ms))
+
+    async def tidy(self) -> None:
+        await self._worker.read(lambda _db: self._database.fold())
+
+    async def aclose(self) -> None:
+        await self._worker.aclose()
