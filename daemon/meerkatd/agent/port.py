@@ -11,9 +11,27 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ..contract.message import AssistantBlock, Message, StopReason
+from ..contract.message import AssistantBlock, Message, StopReason, ToolUseBlock
 
 ProviderKind = Literal["anthropic", "openai", "gemini", "self_hosted", "local"]
+
+FaultKind = Literal[
+    "auth",
+    "rate_limited",
+    "overloaded",
+    "server",
+    "bad_request",
+    "not_found",
+    "connect",
+    "timeout",
+    "idle_timeout",
+    "dropped",
+    "truncated",
+    "malformed",
+]
+
+MALFORMED_ARGS = "malformed_args"
+"""Key of a tool call's `meta` that holds the text of arguments which are no JSON object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +61,8 @@ class ModelRequest:
         model: the provider's own name of the model, without any prefix.
         system: system prompt; None for none.
         messages: the transcript, oldest first, in the public shapes. `system_notice` rows are for people and reach the
-            model as plain text. A transcript may end in `user` or `tool_results`.
+            model as plain text; `system` rows are records of `system` and are left out. A transcript may end in `user`
+            or `tool_results`.
         max_tokens: limit for this answer; None leaves it to the provider (Anthropic needs one: its adapter has it).
         extra: provider parameters to merge into the request body as they are.
     """
@@ -79,7 +98,10 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """The whole answer: `blocks` in order, with whatever signatures the provider wants to see again."""
+    """The whole answer: `blocks` in order, with whatever signatures the provider wants to see again.
+
+    A tool call whose arguments are no JSON object is here too, with empty `args`; `malformed_args` tells it apart.
+    """
 
     blocks: Sequence[AssistantBlock]
     stop_reason: StopReason
@@ -100,9 +122,18 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: after the retries are used up, or at once when retrying is of no use. `details` has
-                `provider`, `model`, `kind` (one of auth, rate_limited, overloaded, server, bad_request, not_found,
-                connect, timeout, idle_timeout, dropped, truncated, malformed) and `status` where there is one.
+                `provider`, `model`, `kind` (a `FaultKind`), `attempts` and `status` where there is one.
+            CapabilityUnavailable, ProviderNotConfigured: the local model cannot run as things are.
         """
         ...
 
     async def aclose(self) -> None: ...
+
+
+def malformed_args(block: ToolUseBlock) -> str | None:
+    """What the model wrote as the arguments of this call, when it was no JSON object; None for a proper call.
+
+    Such a call must not be run: answer it with an error result that quotes the text, so that the model can mend it.
+    """
+    text = block["data"].get("meta", {}).get(MALFORMED_ARGS)
+    return text if isinstance(text, str) else None
