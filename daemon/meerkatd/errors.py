@@ -4,6 +4,8 @@ Anything that is not a `MeerkatError` and reaches `methods/dispatch.py` becomes 
 library's text ever leaves the daemon that way.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -176,3 +178,20 @@ class ShuttingDown(MeerkatError):
 
 class PermissionDenied(MeerkatError):
     code = "PERMISSION_DENIED"
+
+
+def from_os_error(error: OSError, *, doing: str) -> MeerkatError:
+    """The domain error for a refusal by the operating system; nothing was written.
+
+    Args:
+        doing: what was attempted, to follow "could not", e.g. "create the realm's folder".
+    """
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+    reason = os.strerror(error.errno).lower() if error.errno else "it failed"
+    message = f"Could not {doing}: {reason}{f' ({path})' if path else ''}."
+    details = {"path": path, "errno": errno.errorcode.get(error.errno or 0)}
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(message, details=details)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return PermissionDenied(message, details=details, hint="Look at owner and mode of the path that is named.")
+    return StorageFailed(message, details=details)

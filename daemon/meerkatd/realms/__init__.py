@@ -1,0 +1,1 @@
+"""Realms: the unit of sharing and isolation. Registry, manifest, and what an open realm holds."""

@@ -1,0 +1,45 @@
+"""A realm's way to models and tools: what `sessions` needs to build the agent of a turn."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .credentials import Credentials
+from .loop import ToolBox
+from .models import Endpoint
+from .port import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDefaults:
+    """What the realm's config says about agents, for sessions that do not say otherwise.
+
+    `generation` is that of the config these values are from.
+    """
+
+    generation: int = 0
+    system_prompt: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    provider_params: dict[str, Any] = field(default_factory=dict)
+
+
+class Agents(Protocol):
+    """Resolves models and opens providers for the turns of one realm."""
+
+    @property
+    def tools(self) -> ToolBox: ...
+
+    def defaults(self) -> AgentDefaults: ...
+
+    def choose(self, *, model: str | None, provider: str | None, credentials: Credentials) -> Endpoint:
+        """The endpoint for a model by name, or for the default model.
+
+        Raises:
+            InvalidParams: no such model.
+            ProviderNotConfigured: it has no key, or there is no default.
+        """
+        ...
+
+    async def provider(self, endpoint: Endpoint) -> Provider:
+        """The open provider of an endpoint; may wait for a library to be imported or a local model to be loaded."""
+        ...

@@ -1,0 +1,1 @@
+"""Tools that a turn can use, one kind a file."""

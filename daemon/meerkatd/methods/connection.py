@@ -1,0 +1,92 @@
+"""`initialize`: who calls, and to which realm the connection is bound."""
+
+import os
+from typing import Any
+
+from meerkat_client.wire import limits
+from meerkat_client.wire.version import CONTRACT_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, VERSION
+
+from ..agent.credentials import Credentials
+from ..contract.connection import Initialize, Initialized
+from ..contract.methods import NAMES
+from ..errors import InvalidParams, InvalidRequest, VersionMismatch
+from ..ids import RealmId, generated_realm_id, parse_realm_id, workspace_realm_id
+from ..protocol.port import Call
+from ..realms.manifest import Origin
+from .context import Context
+
+
+async def initialize(context: Context, params: Initialize, call: Call) -> Initialized:
+    if context.bound is not None:
+        raise InvalidRequest("This connection is initialized already.")
+    if params.protocol is not None and not (
+        params.protocol.min <= PROTOCOL_MAX and params.protocol.max >= PROTOCOL_MIN
+    ):
+        raise VersionMismatch(
+            f"The client speaks protocol {params.protocol.min} to {params.protocol.max}, "
+            f"this daemon ({VERSION}) {PROTOCOL_MIN} to {PROTOCOL_MAX}.",
+            details={"daemon_version": VERSION, "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX}},
+        )
+    credentials = Credentials.parse(
+        {name: access.model_dump(exclude_none=True) for name, access in (params.credentials or {}).items()}
+    )
+    realm_id, origin = _realm_of(params)
+    realm = context.services.registry.bind(realm_id, origin=origin, hint=params.backend)
+    context.bound = realm
+    context.credentials = credentials
+    context.instance_id = params.instance_id
+    if params.client is not None:
+        context.client = params.client.model_dump(exclude_none=True)
+    context.services.preload()
+    return _answer(context, params, realm.info().get("backend"))
+
+
+def _realm_of(params: Initialize) -> tuple[RealmId, Origin]:
+    given = [
+        name
+        for name, value in (
+            ("realm_id", params.realm_id),
+            ("workspace", params.workspace),
+            ("isolated", params.isolated),
+        )
+        if value
+    ]
+    if len(given) > 1:
+        raise InvalidParams(
+            f"{given[0]} and {given[1]} cannot be used together: a connection has one realm.",
+            details={"field": given[1]},
+        )
+    if params.realm_id is not None:
+        return parse_realm_id(params.realm_id), "explicit"
+    if params.workspace is not None:
+        if not os.path.isabs(params.workspace):
+            raise InvalidParams("workspace: must be an absolute path.", details={"field": "workspace"})
+        return workspace_realm_id(params.workspace), "workspace"
+    return generated_realm_id(), "generated"
+
+
+def _answer(context: Context, params: Initialize, backend: str | None) -> Initialized:
+    answer: Initialized = {
+        "server_info": {"name": "meerkatd", "version": VERSION},
+        "contract_version": params.contract_version or CONTRACT_VERSION,
+        "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX},
+        "methods": list(NAMES),
+        "pid": os.getpid(),
+        "realm_id": context.realm.realm_id,
+        "origin": context.realm.info()["origin"],
+        "state_root": str(context.services.settings.state_root),
+        "limits": _LIMITS,
+    }
+    if params.instance_id is not None:
+        answer["instance_id"] = params.instance_id
+    if backend is not None:
+        answer["backend"] = backend
+    return answer
+
+
+_LIMITS: dict[str, Any] = {
+    "request_bytes": limits.MAX_REQUEST_FRAME,
+    "reply_bytes": limits.MAX_REPLY_FRAME,
+    "depth": limits.MAX_DEPTH,
+    "in_flight": limits.MAX_IN_FLIGHT,
+}

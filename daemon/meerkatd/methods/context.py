@@ -1,0 +1,117 @@
+"""What a method knows: the daemon's services, and the connection that it serves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..agent.credentials import Credentials
+from ..agent.models import ModelSettings
+from ..contract.turn import Holder
+from ..errors import InvalidRequest
+from ..protocol.port import Peer, PeerGone, PeerRefused
+from ..realms.realm import Realm
+from ..realms.registry import Registry
+from ..sessions.sessions import Caller
+from ..settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The daemon, as the methods see it.
+
+    Attributes:
+        started_ms: Unix time in milliseconds.
+        stop: begin to stop, with a deadline in seconds for running turns (None: the default); returns the deadline.
+        stopping: whether it has begun.
+        connections: how many there are.
+        model_settings: what the config says about models.
+        preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
+    """
+
+    settings: Settings
+    registry: Registry
+    started_ms: int
+    stop: Callable[[float | None], float]
+    stopping: Callable[[], bool]
+    connections: Callable[[], int]
+    model_settings: Callable[[], ModelSettings]
+    preload: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Context:
+    """One connection.
+
+    Attributes:
+        realm: bound by `initialize`.
+        streams: open event streams by id, each with the function that closes it.
+        closed_streams: ids of streams that are closed, newest last.
+    """
+
+    services: Services
+    peer: Peer
+    bound: Realm | None = None
+    client: dict[str, Any] = field(default_factory=dict)
+    instance_id: str | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    streams: dict[str, Callable[[], None]] = field(default_factory=dict)
+    closed_streams: dict[str, None] = field(default_factory=dict)
+    tool_host: "PeerToolHost | None" = None
+
+    @property
+    def realm(self) -> Realm:
+        if self.bound is None:
+            raise InvalidRequest("The first request of a connection must be initialize.")
+        return self.bound
+
+    def caller(self) -> Caller:
+        """Who asks. The pid is the kernel's word where it gives one."""
+        holder: Holder = {
+            "surface": self.client.get("surface", "unknown"),
+            "client": self.client.get("name", "unknown"),
+        }
+        pid = self.client.get("pid") or self.peer.pid
+        if pid:
+            holder["pid"] = pid
+        if self.instance_id is not None:
+            holder["instance_id"] = self.instance_id
+        return Caller(holder=holder, credentials=self.credentials)
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        if self.bound is None:
+            return
+        if self.tool_host is not None:
+            self.bound.tools.withdraw(self.tool_host)
+        self.services.registry.unbind(self.bound)
+
+
+class PeerToolHost:
+    """`agent.tools.callback.ToolHost` over a connection."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    async def execute(self, call_id: str, name: str, arguments: dict[str, Any], *, timeout: float) -> tuple[str, bool]:
+        params = {"tool_use_id": call_id, "name": name, "arguments": arguments}
+        try:
+            reply = await self._peer.request("tool/execute", params, timeout=timeout)
+        except PeerGone:
+            raise ConnectionError from None
+        except PeerRefused as refused:
+            raise RuntimeError(str(refused)) from None
+        return _tool_reply(reply)
+
+
+def _tool_reply(reply: Any) -> tuple[str, bool]:
+    """Content and is_error of a client's answer: text, or a list of text blocks as newer clients send it."""
+    if not isinstance(reply, dict):
+        raise RuntimeError("its answer is not an object")
+    content = reply.get("content", "")
+    if isinstance(content, list):
+        texts = [block.get("text") for block in content if isinstance(block, dict)]
+        known = [text for text in texts if isinstance(text, str)]
+        content = "".join(known) if len(known) == len(content) else None
+    if not isinstance(content, str):
+        raise RuntimeError("its answer has content that is not text")
+    return content, reply.get("is_error") is True

@@ -1,0 +1,55 @@
+"""The daemon itself: status and stop."""
+
+import os
+
+import apsw
+import psutil
+
+from meerkat_client.wire.version import CONTRACT_VERSION, VERSION
+
+from ..contract.daemon import DaemonStatus, DaemonStatusParams, DaemonStop, DaemonStopping, ProcessFacts
+from ..protocol.port import Call
+from ..sessions.clock import now_ms
+from .context import Context
+
+
+async def status(context: Context, params: DaemonStatusParams, call: Call) -> DaemonStatus:
+    services = context.services
+    settings = services.settings
+    return {
+        "version": VERSION,
+        "contract_version": CONTRACT_VERSION,
+        "state": "stopping" if services.stopping() else "running",
+        "process": process_facts(),
+        "uptime_seconds": (now_ms() - services.started_ms) / 1000,
+        "socket_path": str(settings.socket_path),
+        "state_root": str(settings.state_root),
+        "log_path": str(settings.log_path),
+        "connections": services.connections(),
+        "open_realms": services.registry.open_realms,
+        "active_turns": services.registry.active_turns,
+        "event_streams": services.registry.readers,
+        "sqlite_version": apsw.sqlite_lib_version(),
+    }
+
+
+async def stop(context: Context, params: DaemonStop, call: Call) -> DaemonStopping:
+    active = context.services.registry.active_turns
+    deadline = context.services.stop(params.deadline_seconds)
+    return {"stopping": True, "pid": os.getpid(), "active_turns": active, "deadline_seconds": deadline}
+
+
+def process_facts() -> ProcessFacts:
+    """This process as the operating system sees it."""
+    process = psutil.Process()
+    with process.oneshot():
+        times = process.cpu_times()
+        return {
+            "pid": process.pid,
+            "started_at": int(process.create_time()),
+            "rss_bytes": process.memory_info().rss,
+            "cpu_seconds": times.user + times.system,
+            "open_files": process.num_fds(),
+            "threads": process.num_threads(),
+            "children": [{"pid": child.pid, "name": child.name()} for child in process.children(recursive=True)],
+        }

@@ -1,0 +1,144 @@
+"""Requests in, replies out: the only place at which an exception becomes an error on the wire.
+
+A handler gets checked params and returns a result; what it raises is looked up in the one error table. What no row
+covers is INTERNAL_ERROR with a reference id that the log repeats, and no library's text goes out.
+"""
+
+import difflib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from meerkat_client.wire.codes import row
+
+from ..contract.base import Params
+from ..contract.methods import METHODS
+from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
+from ..ids import uuid7
+from ..protocol.port import Call, ErrorObject, Peer, PeerGone
+from . import connection, daemon, model, realm, session, stream, tool, turn
+from .context import Context, Services
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Context, Any, Call], Awaitable[Any]]
+
+HANDLERS: dict[str, Handler] = {
+    "daemon/status": daemon.status,
+    "daemon/stop": daemon.stop,
+    "initialize": connection.initialize,
+    "models/catalog": model.catalog,
+    "realm/create": realm.create,
+    "realm/current": realm.current,
+    "realm/list": realm.list_realms,
+    "realm/show": realm.show,
+    "session/archive": session.archive,
+    "session/create": session.create,
+    "session/history": session.history,
+    "session/label": session.label,
+    "session/list": session.list_sessions,
+    "session/read": session.read,
+    "session/stream_close": stream.close,
+    "session/stream_open": stream.open_stream,
+    "session/unarchive": session.unarchive,
+    "tools/register": tool.register,
+    "turn/interrupt": turn.interrupt,
+    "turn/read": turn.read,
+    "turn/start": turn.start,
+}
+_PARAMS: dict[str, type[Params]] = {method.name: method.params for method in METHODS}
+
+
+class MethodDispatcher:
+    """`protocol.port.Dispatcher` over the table of handlers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def conversation(self, peer: Peer) -> "MethodConversation":
+        return MethodConversation(Context(self._services, peer))
+
+
+class MethodConversation:
+    """`protocol.port.Conversation`: one connection's requests."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def handle(self, call: Call) -> tuple[Any, ErrorObject | None]:
+        try:
+            return await self._carry_out(call), None
+        except MeerkatError as error:
+            return None, error_object(error)
+        except PeerGone:
+            # Nobody is left to be answered; the pump drops this reply.
+            return None, error_object(InvalidRequest("The connection has ended."))
+        except Exception as error:
+            reference = uuid7()
+            log.error("%s failed unexpectedly, reference %s", call.method, reference, exc_info=error)
+            return None, error_object(
+                MeerkatError("The daemon failed in a way that it should not.", details={"reference": reference})
+            )
+
+    def ended(self) -> None:
+        self._context.ended()
+
+    async def _carry_out(self, call: Call) -> Any:
+        handler = HANDLERS.get(call.method)
+        if handler is None:
+            near = difflib.get_close_matches(call.method, HANDLERS, n=1)
+            raise MethodNotFound(
+                f"There is no method {call.method!r}{f'; did you mean {near[0]!r}?' if near else '.'}",
+                details={"method": call.method},
+            )
+        params = check_params(_PARAMS[call.method], call.params)
+        realm_bound = self._context.bound
+        if realm_bound is None:
+            return await handler(self._context, params, call)
+        with realm_bound.in_use():
+            return await handler(self._context, params, call)
+
+
+def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:
+    """Check params against their shape.
+
+    Raises:
+        InvalidParams: naming the first bad field by its path, and for an unknown one the nearest that is known.
+    """
+    try:
+        return shape.model_validate(params or {})
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        first = problems[0]
+        path = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "params"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(first["loc"][-1]), shape.model_fields, n=1)
+            message = f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
+        elif first["type"] == "missing":
+            message = "is required"
+        raise InvalidParams(
+            f"{path}: {message[0].lower()}{message[1:]}.".replace("..", "."),
+            details={"field": path, "problems": len(problems)},
+        ) from None
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of pydantic's path names a branch of a union and no field that the caller wrote."""
+    return isinstance(part, str) and ("[" in part or part in ("str", "PromptText"))
+
+
+def error_object(error: MeerkatError) -> ErrorObject:
+    """The `error` member of a reply."""
+    entry = row(error.code)
+    return {
+        "code": entry.rpc,
+        "message": error.message,
+        "data": {
+            "code": error.code,
+            "message": error.message,
+            "details": {**error.details, "hint": error.hint, "retryable": entry.retryable},
+        },
+    }

@@ -1,0 +1,40 @@
+"""The models that this daemon knows by name, and which of them could be used right now."""
+
+from typing import Any, cast
+
+from meerkat_client.wire.version import CONTRACT_VERSION
+
+from ..agent import models
+from ..contract.model import Catalog, ModelsCatalog, ProviderModels
+from ..errors import MeerkatError
+from ..protocol.port import Call
+from .context import Context
+
+
+async def catalog(context: Context, params: ModelsCatalog, call: Call) -> Catalog:
+    settings = context.services.model_settings()
+    major, minor, patch = (int(part) for part in CONTRACT_VERSION.split("."))
+    shape: Catalog = {
+        "contract_version": {"major": major, "minor": minor, "patch": patch},
+        "providers": [_with_state(context, row) for row in models.catalog(settings)],
+    }
+    try:
+        default = models.resolve(None, settings=settings, credentials=context.credentials)
+    except MeerkatError:
+        return shape
+    shape["default"] = {"model": default.full_name, "provider": default.provider}
+    return shape
+
+
+def _with_state(context: Context, row: dict[str, Any]) -> ProviderModels:
+    """A provider with whether a turn of this connection could use it."""
+    try:
+        models.resolve(
+            row["default_model_id"] or None,
+            provider=row["provider"],
+            settings=context.services.model_settings(),
+            credentials=context.credentials,
+        )
+    except MeerkatError as error:
+        return cast(ProviderModels, {**row, "configured": False, "note": error.message})
+    return cast(ProviderModels, {**row, "configured": True})

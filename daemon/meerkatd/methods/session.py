@@ -1,0 +1,111 @@
+"""Sessions: create, list, read, history, archive, unarchive, label."""
+
+import json
+from typing import Any
+
+from ..contract.session import (
+    SessionArchive,
+    SessionArchived,
+    SessionCreate,
+    SessionDeferred,
+    SessionHistory,
+    SessionHistoryParams,
+    SessionInfo,
+    SessionLabel,
+    SessionLabels,
+    SessionList,
+    SessionPage,
+    SessionRead,
+)
+from ..contract.turn import RunResult
+from ..errors import MeerkatError
+from ..protocol.port import Call
+from ..sessions.sessions import AgentOptions
+from ..store.api import SessionQuery, SessionRow
+from .context import Context
+from .turn import content_of, follow_to_end, keyed, refuse_while_stopping
+
+
+async def create(context: Context, params: SessionCreate, call: Call) -> RunResult | SessionDeferred:
+    refuse_while_stopping(context)
+    sessions = context.realm.sessions
+    session_id, turn = await sessions.create(
+        content_of(params.prompt),
+        caller=context.caller(),
+        options=AgentOptions(
+            model=params.model,
+            provider=params.provider,
+            system_prompt=params.system_prompt,
+            max_tokens=params.max_tokens,
+            temperature=params.temperature,
+            provider_params=params.provider_params,
+        ),
+        labels=dict(params.labels or {}),
+        deferred=params.initial_turn == "deferred",
+        keyed=keyed("session/create", params),
+    )
+    if turn is None:
+        return {"session_id": session_id, "session_ref": f"{context.realm.realm_id}:{session_id}"}
+    try:
+        return await follow_to_end(context, call, session_id, turn, events=params.session_events)
+    except MeerkatError as error:
+        raise error.with_details(session_id=session_id, session_created=True, resumable=True) from None
+
+
+async def list_sessions(context: Context, params: SessionList, call: Call) -> SessionPage:
+    query = SessionQuery(
+        offset=params.offset,
+        limit=params.limit,
+        include_archived=params.include_archived,
+        labels=dict(params.labels or {}),
+    )
+    return {"sessions": await context.realm.sessions.list(query)}
+
+
+async def read(context: Context, params: SessionRead, call: Call) -> SessionInfo:
+    sessions = context.realm.sessions
+    return await sessions.read(await sessions.resolve(params.session_id))
+
+
+async def history(context: Context, params: SessionHistoryParams, call: Call) -> SessionHistory:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    page = await sessions.history(session_id, offset=params.offset, limit=params.limit)
+    offset = min(params.offset, page.total)
+    messages: list[Any] = [json.loads(body) for body in page.bodies]
+    return {
+        "session_id": session_id,
+        "session_ref": f"{context.realm.realm_id}:{session_id}",
+        "message_count": page.total,
+        "offset": offset,
+        "limit": params.limit,
+        "has_more": offset + len(messages) < page.total,
+        "messages": messages,
+    }
+
+
+async def archive(context: Context, params: SessionArchive, call: Call) -> SessionArchived:
+    return await _archive(context, params, archived=True)
+
+
+async def unarchive(context: Context, params: SessionArchive, call: Call) -> SessionArchived:
+    return await _archive(context, params, archived=False)
+
+
+async def _archive(context: Context, params: SessionArchive, *, archived: bool) -> SessionArchived:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    method = "session/archive" if archived else "session/unarchive"
+    row: SessionRow = await sessions.set_archived(session_id, archived, keyed=keyed(method, params))
+    return {
+        "session_id": session_id,
+        "session_ref": f"{context.realm.realm_id}:{session_id}",
+        "archived": row.archived_ms is not None,
+    }
+
+
+async def label(context: Context, params: SessionLabel, call: Call) -> SessionLabels:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    row = await sessions.set_labels(session_id, dict(params.labels))
+    return {"session_id": session_id, "labels": dict(row.labels)}

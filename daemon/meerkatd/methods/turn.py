@@ -1,0 +1,97 @@
+"""Turns: start, interrupt, read; and following a turn to its end."""
+
+from contextlib import aclosing
+from typing import Any, cast
+
+from ..contract.base import Params
+from ..contract.message import Content
+from ..contract.turn import PromptText, RunResult, TurnInfo, TurnInterrupt, TurnInterrupted, TurnRead, TurnStart
+from ..errors import ShuttingDown
+from ..ids import SessionId
+from ..protocol.port import Call
+from ..sessions.keys import digest_of
+from ..sessions.sessions import AgentOptions, KeyedRequest
+from ..sessions.turn import Turn
+from .context import Context
+
+# Params that say nothing about what a request does, only how its caller wants to be told.
+_NOT_IN_DIGEST = {"idempotency_key", "session_events"}
+
+
+async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
+    refuse_while_stopping(context)
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    turn = await sessions.start_turn(
+        session_id,
+        content_of(params.prompt),
+        caller=context.caller(),
+        options=AgentOptions(
+            model=params.model,
+            provider=params.provider,
+            max_tokens=params.max_tokens,
+            temperature=params.temperature,
+            provider_params=params.provider_params,
+        ),
+        keyed=keyed("turn/start", params, session_id=session_id),
+    )
+    return await follow_to_end(context, call, session_id, turn, events=params.session_events)
+
+
+async def interrupt(context: Context, params: TurnInterrupt, call: Call) -> TurnInterrupted:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    turn = await sessions.interrupt(session_id, turn_id=params.turn_id, by=context.caller().holder)
+    return {
+        "session_id": session_id,
+        "turn_id": turn.turn_id,
+        "interrupted": turn.state == "interrupted",
+        "result": "interrupted",
+        "outcome": cast(Any, turn.state),
+    }
+
+
+async def read(context: Context, params: TurnRead, call: Call) -> TurnInfo:
+    sessions = context.realm.sessions
+    return await sessions.turn(await sessions.resolve(params.session_id), params.turn_id)
+
+
+async def follow_to_end(context: Context, call: Call, session_id: SessionId, turn: Turn, *, events: bool) -> RunResult:
+    """Wait for a turn, sending its events to this connection before its result.
+
+    A `cancel` notification for the request interrupts the turn, and the reply tells what came of that. A connection
+    that ends leaves the turn alone.
+    """
+    call.on_cancel = lambda: turn.interrupt("cancelled by its caller")
+    if events and not turn.done.is_set():
+        async with context.realm.sessions.hold(session_id) as session:
+            following = session.events.follow(turn.first_cursor, until=lambda: turn.last_cursor)
+            async with aclosing(following):
+                async for envelope in following:
+                    await context.peer.notify("session/event", {"session_id": session_id, "event": envelope})
+    await turn.done.wait()
+    return cast(RunResult, turn.outcome())
+
+
+def content_of(prompt: str | list[PromptText]) -> Content:
+    """A prompt as the transcript keeps it: one text is plain text."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0].text
+    return [{"type": "text", "text": block.text} for block in prompt]
+
+
+def keyed(method: str, params: Params, **resolved: Any) -> KeyedRequest | None:
+    """The request's idempotency key, if it has one. `resolved` replaces references by what they named."""
+    fields = params.model_dump(exclude_none=True)
+    key = fields.get("idempotency_key")
+    if key is None:
+        return None
+    meant = {name: value for name, value in fields.items() if name not in _NOT_IN_DIGEST}
+    return KeyedRequest(key=key, method=method, digest=digest_of(method, {**meant, **resolved}))
+
+
+def refuse_while_stopping(context: Context) -> None:
+    if context.services.stopping():
+        raise ShuttingDown("The daemon is stopping and takes no new turns.")

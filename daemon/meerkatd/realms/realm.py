@@ -1,0 +1,230 @@
+"""One realm while the daemon knows it: its store, opened at most once, its sessions, its tools.
+
+A realm comes to be at its first write. Until then reads find nothing, and nothing is on the disk.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import trio
+
+from .. import store as backends
+from ..agent.agents import Agents
+from ..agent.tools.callback import CallbackTools
+from ..contract.connection import BackendName
+from ..contract.realm import RealmDetails, RealmInfo
+from ..errors import MeerkatError, RealmBackendMismatch, RealmDamaged, from_os_error
+from ..ids import RealmId, realm_folder_name
+from ..sessions.clock import now_ms
+from ..sessions.recovery import settle_lost_turns
+from ..sessions.sessions import Sessions
+from ..store.api import RealmStore
+from . import manifest as manifests
+from .manifest import Manifest, Origin
+
+DEFAULT_BACKEND: BackendName = "sqlite"
+# A caller that repeats a request does so within minutes; a week leaves room for a laptop that was closed meanwhile.
+KEYS_KEPT_MS = 7 * 24 * 3600 * 1000
+
+
+class Realm:
+    """A realm by id.
+
+    Args:
+        realm_id: which.
+        realms_folder: where realms live below the state root.
+        origin: how this id came about; pinned when the realm comes to be.
+        make_agents: builds the realm's way to models and tools.
+        nursery: turns run in it.
+        opened: told each time the store was opened.
+
+    Attributes:
+        connections: how many are bound to it.
+        hint: backend for when it comes to be.
+    """
+
+    def __init__(
+        self,
+        realm_id: RealmId,
+        *,
+        realms_folder: str,
+        origin: Origin,
+        make_agents: Callable[["Realm"], Agents],
+        nursery: trio.Nursery,
+        opened: Callable[[], None],
+    ) -> None:
+        self.realm_id = realm_id
+        self.origin: Origin = origin
+        self.hint: BackendName | None = None
+        self.connections = 0
+        self.tools = CallbackTools()
+        self._folder = os.path.join(realms_folder, realm_folder_name(realm_id))
+        self._manifest: Manifest | None = None
+        self._store: RealmStore | None = None
+        self._opening = trio.Lock()
+        self._opened = opened
+        self._calls = 0
+        self.last_used = trio.current_time()
+        self.sessions = Sessions(realm_id, store=self.store, agents=make_agents(self), nursery=nursery)
+
+    def __repr__(self) -> str:
+        state = "open" if self._store is not None else "closed"
+        return f"<Realm {self.realm_id} {state} connections={self.connections} turns={self.sessions.active_turns}>"
+
+    @property
+    def folder(self) -> str:
+        return self._folder
+
+    @property
+    def is_open(self) -> bool:
+        return self._store is not None
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """A request works on the realm: it is not closed meanwhile."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self.last_used = trio.current_time()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing works on the realm right now. Connections that say nothing do not count."""
+        return self._calls == 0 and self.sessions.idle and not self._opening.locked()
+
+    def manifest(self) -> Manifest | None:
+        """The realm's manifest; None while it does not exist.
+
+        Raises:
+            RealmTooNew, RealmDamaged, PermissionDenied, StorageFailed.
+        """
+        if self._manifest is None:
+            try:
+                found = manifests.read(self._folder)
+            except OSError as error:
+                raise from_os_error(error, doing="read the realm's manifest") from error
+            if found is not None and found.realm_id != self.realm_id:
+                raise RealmDamaged(
+                    f"The folder of realm {self.realm_id!r} holds realm {found.realm_id!r}: {self._folder}.",
+                    details={"path": self._folder},
+                )
+            self._manifest = found
+        return self._manifest
+
+    def check_backend(self, hint: BackendName | None) -> None:
+        """Take a hint for a realm that does not exist yet; refuse one that contradicts the manifest.
+
+        Raises:
+            RealmBackendMismatch: naming both backends.
+            BackendUnavailable: it is not installed.
+        """
+        existing = self.manifest()
+        if hint is None:
+            return
+        pinned = existing.backend if existing is not None else self.hint
+        if pinned is not None and pinned != hint:
+            raise RealmBackendMismatch(
+                f"Realm {self.realm_id!r} is pinned to the backend {pinned!r}; {hint!r} was asked for.",
+                details={"realm_id": self.realm_id, "existing": pinned, "requested": hint},
+            )
+        backends.backend(hint)
+        self.hint = hint
+
+    async def store(self, create: bool) -> RealmStore | None:
+        """The realm's store, opened by the first who asks; None when there is none and `create` is False.
+
+        Turns that an earlier daemon did not live to end are settled before anybody sees the store.
+
+        Raises:
+            RealmTooNew, RealmDamaged, BackendUnavailable, StorageFull, StorageFailed, PermissionDenied.
+        """
+        if (store := self._store) is not None:
+            return store
+        async with self._opening:
+            if (store := self._store) is not None:
+                return store
+            manifest = self.manifest()
+            if manifest is None and not create:
+                return None
+            with trio.CancelScope(shield=True):
+                self._store = await self._open(manifest)
+                self._opened()
+            return self._store
+
+    async def _open(self, manifest: Manifest | None) -> RealmStore:
+        exists = manifest is not None
+        if manifest is None:
+            manifest = Manifest(
+                realm_id=self.realm_id,
+                backend=self.hint or DEFAULT_BACKEND,
+                origin=self.origin,
+                created_at=int(time.time()),
+            )
+        backend = backends.backend(manifest.backend)
+        if not exists and manifest.backend != "memory":
+            try:
+                await trio.to_thread.run_sync(manifests.create, self._folder, manifest)
+            except OSError as error:
+                raise from_os_error(error, doing="create the realm") from error
+        store = await backend.open(self._folder, create=True)
+        try:
+            await settle_lost_turns(store, now_ms=now_ms())
+            await store.prune_keys(before_ms=now_ms() - KEYS_KEPT_MS)
+        except MeerkatError:
+            await store.aclose()
+            raise
+        self._manifest = manifest
+        return store
+
+    async def close(self) -> None:
+        """Close the store and give back its memory; the next request opens it again. A realm in memory stays."""
+        if self._store is None or self._store.backend == "memory":
+            return
+        async with self._opening:
+            store, self._store = self._store, None
+            self.sessions.forget_idle()
+            if store is not None:
+                await store.aclose()
+
+    async def aclose(self) -> None:
+        """Close for good, at the daemon's end."""
+        store, self._store = self._store, None
+        if store is not None:
+            await store.aclose()
+
+    def info(self) -> RealmInfo:
+        """What is known without opening it. Raises as `manifest` does."""
+        manifest = self.manifest()
+        shape: RealmInfo = {
+            "realm_id": self.realm_id,
+            "exists": manifest is not None,
+            "origin": manifest.origin if manifest is not None else self.origin,
+            "connections": self.connections,
+            "active_turns": self.sessions.active_turns,
+            "open": self.is_open,
+        }
+        backend = manifest.backend if manifest is not None else self.hint
+        if backend is not None:
+            shape["backend"] = backend
+        if manifest is not None:
+            shape["created_at"] = manifest.created_at
+            if manifest.backend != "memory":
+                shape["path"] = self._folder
+        return shape
+
+    async def details(self) -> RealmDetails:
+        """What `realm/show` gives; opens the realm when it exists."""
+        store = await self.store(False)
+        shape = cast(RealmDetails, self.info())
+        if store is not None:
+            facts = await store.info()
+            shape["sessions"] = facts.sessions
+            shape["messages"] = facts.messages
+            shape["bytes_on_disk"] = facts.bytes_on_disk
+            shape["format_version"] = facts.format_version
+        return shape

@@ -1,0 +1,68 @@
+"""What a session was built with: the document that the store keeps beside its counters."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..contract.message import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMeta:
+    """A session's build.
+
+    Attributes:
+        model, provider: as `session/read` shows them; a turn resolves them again, with the keys of its caller.
+        title: the first words of its first prompt.
+        staged: the prompt of a deferred session until its first turn takes it.
+        surface, instance_id: who created it.
+        config_generation: generation of the realm's config that it was built with.
+    """
+
+    model: str
+    provider: str
+    title: str = ""
+    system_prompt: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    provider_params: dict[str, Any] = field(default_factory=dict)
+    staged: Content | None = None
+    surface: str = ""
+    instance_id: str | None = None
+    config_generation: int = 0
+
+    def dump(self) -> str:
+        """JSON without the fields that say nothing."""
+        return json.dumps(
+            {key: value for key, value in asdict(self).items() if value not in (None, "", {})},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def load(cls, document: str) -> "SessionMeta":
+        """Read what `dump` wrote; fields of later versions are left alone."""
+        fields = json.loads(document)
+        return cls(**{key: value for key, value in fields.items() if key in cls.__dataclass_fields__})
+
+
+TITLE_CHARS = 80
+
+
+def title_of(content: Content) -> str:
+    """The first line of a prompt that says something, cut to a length that a list can show."""
+    text = content if isinstance(content, str) else " ".join(block["text"] for block in content)
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+
+
+def join_prompts(staged: Content, prompt: Content) -> Content:
+    """A deferred session's prompt and that of its first turn: texts with a blank line between, blocks one after
+    another."""
+    if isinstance(staged, str) and isinstance(prompt, str):
+        return f"{staged}\n\n{prompt}"
+    return [*_blocks(staged), *_blocks(prompt)]
+
+
+def _blocks(content: Content) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -1,0 +1,88 @@
+"""What becomes of a turn that the daemon did not live to end.
+
+Its row says "running", its prompt and each of its tool calls were written ahead. It is told as lost: the prompt joins
+the transcript, and after it a notice of what ran, what may have run and what never ran, for people and for the model.
+The prompt is not run again: only its caller can know whether that would be right.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..contract.message import Message
+from ..store.api import NewMessage, RealmStore, SessionRow, ToolRow, TurnEnd, TurnRow, UsageTotals
+from . import views
+from .clock import rfc3339
+
+# Names of tool calls listed in the notice; the ledger has all of them.
+_LISTED = 20
+
+
+async def settle_lost_turns(store: RealmStore, *, now_ms: int) -> int:
+    """Settle every turn that is still "running" in a store that was opened just now. Returns how many there were."""
+    lost = await store.running_turns()
+    for turn in lost:
+        await settle_lost_turn(store, turn, now_ms=now_ms)
+    return len(lost)
+
+
+async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> None:
+    """Settle one lost turn in one transaction: its session is whole and idle afterwards."""
+    session = await store.session(turn.session_id)
+    assert session is not None, "a turn's session exists: they are written in one transaction"
+    tools = await store.tools(turn.turn_id)
+    messages = lost_messages(turn, tools, now_ms=now_ms)
+    bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in messages]
+    await store.end_turn(
+        TurnEnd(
+            turn_id=turn.turn_id,
+            session_id=turn.session_id,
+            state="lost",
+            ended_ms=now_ms,
+            detail=json.dumps({"error": lost_error(session, turn, tools)}, ensure_ascii=False, separators=(",", ":")),
+            messages=[NewMessage(role=m["role"], body=body) for m, body in zip(messages, bodies, strict=True)],
+            usage=UsageTotals(),
+            event_seq=session.event_seq,
+        )
+    )
+
+
+def lost_messages(turn: TurnRow, tools: Sequence[ToolRow], *, now_ms: int) -> list[Message]:
+    """The lost turn's part of the transcript."""
+    return [
+        {
+            "role": "user",
+            "content": json.loads(turn.prompt),
+            "created_at": rfc3339(turn.started_ms),
+            "run_id": turn.turn_id,
+        },
+        {"role": "system_notice", "kind": "generic", "body": lost_notice(tools), "created_at": rfc3339(now_ms)},
+    ]
+
+
+def lost_notice(tools: Sequence[ToolRow]) -> str:
+    """What happened, in words."""
+    opening = "The turn was lost: the daemon ended before it did, and its answer was not stored."
+    if not tools:
+        return f"{opening} It had called no tool."
+    parts = []
+    for fate, words in (("ran", "ran"), ("may_have_run", "may have run"), ("never_ran", "never ran")):
+        calls = [tool for tool in tools if views.FATES[tool.state] == fate]
+        if calls:
+            names = ", ".join(f"{tool.name} ({tool.call_id})" for tool in calls[:_LISTED])
+            more = f" and {len(calls) - _LISTED} more" if len(calls) > _LISTED else ""
+            parts.append(f"{words}: {names}{more}")
+    return f"{opening} Of its tool calls, {'; '.join(parts)}."
+
+
+def lost_error(session: SessionRow, turn: TurnRow, tools: Sequence[ToolRow]) -> dict[str, Any]:
+    """The error that the turn's caller gets when it asks again by idempotency key."""
+    return {
+        "code": "TURN_LOST",
+        "message": "The daemon ended before this turn did; the session can be used at once.",
+        "details": {
+            "session_id": session.session_id,
+            "turn_id": turn.turn_id,
+            "tool_calls": [views.tool_call(tool) for tool in tools],
+        },
+    }

@@ -1,0 +1,75 @@
+"""One session while it lives in memory: its row, the one turn it may have, and its events."""
+
+from ..errors import SessionArchived, SessionBusy
+from ..ids import SessionId
+from ..store.api import SessionRow
+from .event_log import EventLog
+from .meta import SessionMeta
+from .turn import Turn
+
+
+class Session:
+    """The live side of a session. At most one object exists for each session of a realm.
+
+    Attributes:
+        row: as it is committed.
+        turn: the one turn that runs, or None.
+        users: requests and readers that hold the object; it stays in memory while there are any.
+        closing: an archive is being committed.
+    """
+
+    def __init__(self, row: SessionRow, events: EventLog) -> None:
+        self.row = row
+        self.meta = SessionMeta.load(row.meta)
+        self.events = events
+        self.turn: Turn | None = None
+        self.users = 0
+        self.closing = False
+        # Upper bound of event numbers that the store knows of; see `EVENTS_RESERVED`.
+        self.reserved = row.event_seq
+
+    def __repr__(self) -> str:
+        return f"<Session {self.row.session_id} {'busy' if self.turn else 'idle'} {self.row.message_count} messages>"
+
+    @property
+    def session_id(self) -> SessionId:
+        return SessionId(self.row.session_id)
+
+    @property
+    def idle(self) -> bool:
+        """Nobody needs the object any more."""
+        return self.turn is None and self.users == 0 and self.events.readers == 0 and not self.closing
+
+    def admit(self, turn: Turn) -> None:
+        """Make `turn` the session's one turn. No await between check and set: it cannot race.
+
+        Raises:
+            SessionBusy: with the facts of the turn that runs.
+            SessionArchived: it takes no turns.
+        """
+        self.check_unused()
+        self.check_open()
+        self.turn = turn
+
+    def check_unused(self) -> None:
+        """Raises SessionBusy when a turn runs or an archive is under way."""
+        if self.turn is not None:
+            facts = self.turn.facts()
+            raise SessionBusy(
+                f"A turn is running in session {self.session_id}; {facts['client']} ({facts['surface']}) started it.",
+                details={"session_id": self.session_id, **facts},
+            )
+        if self.closing:
+            raise SessionBusy(f"Session {self.session_id} is being archived.", details={"session_id": self.session_id})
+
+    def check_open(self) -> None:
+        """Raises SessionArchived when it is archived."""
+        if self.row.archived_ms is not None:
+            raise SessionArchived(
+                f"Session {self.session_id} is archived.",
+                details={"session_id": self.session_id, "archived_at_ms": self.row.archived_ms},
+            )
+
+    def replace_row(self, row: SessionRow) -> None:
+        self.row = row
+        self.meta = SessionMeta.load(row.meta)

@@ -1,0 +1,133 @@
+"""The committed messages of a session as the agent reads them, kept in memory between turns.
+
+A turn must not cost more the longer its session is, so the messages are read from the store once and then grow with
+each commit. The memory for it is bounded over the whole daemon: `TranscriptMemory` forgets the ones that were used
+longest ago.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import trio
+
+from ..contract.message import Message
+from ..store.api import RealmStore
+
+# Bytes of stored JSON; in memory they take about four times as much.
+MEMORY_BYTES = 16 * 1024 * 1024
+# One session alone may be larger, or each of its turns would read all of it again. 64 MiB of JSON are some 16 million
+# tokens, several times what any model takes.
+SINGLE_BYTES = 64 * 1024 * 1024
+_PAGE_MESSAGES = 500
+_PAGE_BYTES = 4 * 1024 * 1024
+
+
+class Transcript:
+    """Messages 0, 1, 2, ... of one session, and how many bytes of JSON they were read from."""
+
+    __slots__ = ("messages", "weight")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.weight = 0
+
+    def extend(self, messages: Sequence[Message], bodies: Sequence[str]) -> None:
+        self.messages.extend(messages)
+        self.weight += sum(map(len, bodies))
+
+
+class Joined(Sequence[Message]):
+    """Two sequences read as one, without copying: what was committed before, and what this turn has made so far."""
+
+    __slots__ = ("_after", "_before", "_length")
+
+    def __init__(self, before: Sequence[Message], length: int, after: Sequence[Message]) -> None:
+        self._before = before
+        self._length = length
+        self._after = after
+
+    def __len__(self) -> int:
+        return self._length + len(self._after)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._before[index] if index < self._length else self._after[index - self._length]
+
+    def __iter__(self) -> Iterator[Message]:
+        for index in range(self._length):
+            yield self._before[index]
+        yield from self._after
+
+
+class TranscriptMemory:
+    """Transcripts by session, the ones used longest ago forgotten first; the newest alone may be larger."""
+
+    def __init__(self, *, max_bytes: int = MEMORY_BYTES, max_single_bytes: int = SINGLE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._max_single_bytes = max_single_bytes
+        self._held: OrderedDict[str, Transcript] = OrderedDict()
+        self._total = 0
+
+    async def get(self, store: RealmStore, session_id: str) -> Transcript:
+        """The transcript of a session, read from the store when it is not held.
+
+        Only the session's one running turn may ask, so nothing is committed to it while it is being read.
+        """
+        held = self._held.get(session_id)
+        if held is None:
+            held = await _read(store, session_id)
+            self._held[session_id] = held
+            self._total += held.weight
+            self._shrink()
+        else:
+            self._held.move_to_end(session_id)
+        return held
+
+    def extend(self, session_id: str, messages: Sequence[Message], bodies: Sequence[str]) -> None:
+        """Add messages that were committed just now; nothing happens when the transcript is not held."""
+        held = self._held.get(session_id)
+        if held is None:
+            return
+        before = held.weight
+        held.extend(messages, bodies)
+        self._total += held.weight - before
+        self._shrink()
+
+    def forget(self, session_id: str) -> None:
+        held = self._held.pop(session_id, None)
+        if held is not None:
+            self._total -= held.weight
+
+    def clear(self) -> None:
+        self._held.clear()
+        self._total = 0
+
+    def _shrink(self) -> None:
+        while self._total > self._max_bytes and len(self._held) > 1:
+            self.forget(next(iter(self._held)))
+        if self._total > self._max_single_bytes:
+            self.clear()
+
+
+async def _read(store: RealmStore, session_id: str) -> Transcript:
+    transcript = Transcript()
+    while True:
+        page = await store.messages(
+            session_id, offset=len(transcript.messages), limit=_PAGE_MESSAGES, max_bytes=_PAGE_BYTES
+        )
+        transcript.extend([json.loads(body) for body in page.bodies], page.bodies)
+        if len(transcript.messages) >= page.total:
+            return transcript
+        # A long session is parsed in slices, so that others are served in between.
+        await trio.lowlevel.checkpoint()

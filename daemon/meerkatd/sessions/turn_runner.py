@@ -1,0 +1,251 @@
+"""Runs one admitted turn to its commit.
+
+    written ahead ─► run_started ─► the agent's loop ─► one commit ─► run_completed / run_failed ─► done
+
+The outcome is told only after it is durable. A commit that fails is tried again while there is hope, because the turn
+may have cost hours; if it cannot be stored, its caller gets the error with the text that was produced, and the turn is
+later told as lost, from what was written ahead.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from ..agent.loop import AgentRun, wire_usage
+from ..agent.port import TokenUsage
+from ..contract.message import Content, Message, UserMessage
+from ..errors import MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
+from ..ids import uuid7
+from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
+from .clock import rfc3339
+from .session import Session
+from .transcript import TranscriptMemory
+from .turn import Turn
+
+log = logging.getLogger(__name__)
+
+# How often, and after how many seconds each, a commit is tried again that failed for lack of space or by an I/O error.
+COMMIT_PAUSES = (0.1, 0.5, 2.0, 5.0)
+# Text of an answer that could not be stored, as far as it goes into the error.
+_RESCUED_CHARS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnWork:
+    """Everything a turn needs, put together when it is admitted.
+
+    Attributes:
+        prompt: the turn's prompt, staged prompt included.
+        build: makes the agent's run from the messages this turn starts with; may wait for a provider to be opened.
+        unsettled: sessions whose last turn could not be stored; the runner adds to it, the next turn takes away.
+    """
+
+    session: Session
+    turn: Turn
+    store: RealmStore
+    prompt: Content
+    session_ref: str
+    build: Callable[[list[Message]], Awaitable[AgentRun]]
+    transcripts: TranscriptMemory
+    now_ms: Callable[[], int]
+    unsettled: set[str]
+
+
+async def run_turn(work: TurnWork) -> None:
+    """Run, commit, publish, release. Raises nothing but a cancellation of the whole daemon's nursery, and even then
+    the commit is made first."""
+    turn, session = work.turn, work.session
+    prompt: UserMessage = {
+        "role": "user",
+        "content": work.prompt,
+        "created_at": rfc3339(turn.started_ms),
+        "run_id": turn.turn_id,
+    }
+    output: list[Message] = [prompt]
+    run: AgentRun | None = None
+    error: MeerkatError | None = None
+    turn.advance("begun")
+    session.events.append(
+        {
+            "type": "run_started",
+            "session_id": session.session_id,
+            "input": {"kind": "content", "content": work.prompt},
+            "identity": {"run_id": turn.turn_id},
+        }
+    )
+    with turn.scope:
+        try:
+            run = await work.build(output)
+            await run.run()
+        except Exception as caught:
+            error = _as_error(caught)
+    with trio.CancelScope(shield=True):
+        await _settle(work, output, run, error)
+
+
+def _as_error(caught: Exception) -> MeerkatError:
+    """The one domain error in `caught` (a nursery wraps it), or INTERNAL_ERROR with a reference for the log."""
+    while isinstance(caught, ExceptionGroup):
+        known = [each for each in caught.exceptions if isinstance(each, MeerkatError)]
+        caught = known[0] if known else caught.exceptions[0]
+    if isinstance(caught, MeerkatError):
+        return caught
+    reference = uuid7()
+    log.error("turn failed unexpectedly, reference %s", reference, exc_info=caught)
+    return MeerkatError("The turn failed for an unexpected reason.", details={"reference": reference})
+
+
+async def _settle(work: TurnWork, output: list[Message], run: AgentRun | None, error: MeerkatError | None) -> None:
+    turn, session = work.turn, work.session
+    if run is not None:
+        run.close_off()
+    text = run.text if run is not None else ""
+    if error is not None:
+        turn.advance("failed")
+        turn.error = error.with_details(session_id=session.session_id, turn_id=turn.turn_id)
+        output.append(_notice(work, f"The turn failed: {error.message}"))
+    elif turn.scope.cancelled_caught or run is None:
+        turn.advance("stopped")
+        turn.error = RequestCancelled(
+            f"The turn was {turn.stop_reason}; what it had produced is kept.",
+            details={"session_id": session.session_id, "turn_id": turn.turn_id, "text": text},
+        )
+        output.append(_notice(work, f"The turn was {turn.stop_reason}."))
+    else:
+        turn.advance("finished")
+        turn.result = _result(work, run)
+    await _commit(work, output, run)
+    _publish(work, run, text)
+    session.turn = None
+    turn.last_cursor = session.events.last
+    turn.done.set()
+    session.events.wake()
+
+
+async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | None) -> None:
+    """Make the turn durable; on failure the turn's error becomes that of the storage."""
+    turn, session = work.turn, work.session
+    bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
+    # One event is still to come after the commit.
+    last_seq = session.events.last + 1
+    if turn.result is not None:
+        turn.result["cursor"] = last_seq
+    end = TurnEnd(
+        turn_id=turn.turn_id,
+        session_id=session.session_id,
+        state=_stored_state(turn),
+        ended_ms=work.now_ms(),
+        detail=json.dumps(_detail(turn), ensure_ascii=False, separators=(",", ":")),
+        messages=[NewMessage(role=message["role"], body=body) for message, body in zip(output, bodies, strict=True)],
+        usage=_totals(run),
+        event_seq=last_seq,
+    )
+    try:
+        await _commit_patiently(work.store, end)
+        row = await work.store.session(session.session_id)
+        assert row is not None, "a session does not go away while its turn runs"
+    except MeerkatError as failure:
+        log.error("turn %s could not be stored: %s", turn.turn_id, failure.message)
+        text = run.text if run is not None else ""
+        work.transcripts.forget(session.session_id)
+        work.unsettled.add(session.session_id)
+        turn.state, turn.result = "failed", None
+        turn.error = failure.with_details(
+            session_id=session.session_id, turn_id=turn.turn_id, text=text[:_RESCUED_CHARS]
+        )
+        return
+    work.transcripts.extend(session.session_id, output, bodies)
+    session.replace_row(row)
+
+
+async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:
+    for pause in (*COMMIT_PAUSES, None):
+        try:
+            await store.end_turn(end)
+        except StorageUnknown:
+            # The store opens itself again: what it finds then is what happened.
+            row = await store.turn(end.turn_id)
+            if row is not None and row.state != "running":
+                return
+            if pause is None:
+                raise
+        except (StorageFull, StorageFailed):
+            if pause is None:
+                raise
+        else:
+            return
+        await trio.sleep(pause)
+
+
+def _publish(work: TurnWork, run: AgentRun | None, text: str) -> None:
+    turn, session = work.turn, work.session
+    if turn.error is None:
+        session.events.append(
+            {
+                "type": "run_completed",
+                "session_id": session.session_id,
+                "result": text,
+                "usage": wire_usage(run.usage if run is not None else TokenUsage()),
+                "extraction_required": False,
+            }
+        )
+        return
+    error_class = "cancelled" if turn.state == "interrupted" else turn.error.code.lower()
+    session.events.append(
+        {
+            "type": "run_failed",
+            "session_id": session.session_id,
+            "error": turn.error.message,
+            "error_class": error_class,
+            "error_report": {"class": error_class, "message": turn.error.message},
+        }
+    )
+
+
+def _notice(work: TurnWork, body: str) -> Message:
+    return {"role": "system_notice", "kind": "generic", "body": body, "created_at": rfc3339(work.now_ms())}
+
+
+def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
+    meta = work.session.meta
+    return {
+        "session_id": work.session.session_id,
+        "session_ref": work.session_ref,
+        "turn_id": work.turn.turn_id,
+        "text": run.text,
+        "turns": run.model_calls,
+        "tool_calls": run.tool_calls,
+        "usage": wire_usage(run.usage),
+        "model": meta.model,
+        "provider": meta.provider,
+        "stop_reason": run.stop_reason,
+    }
+
+
+def _detail(turn: Turn) -> dict[str, Any]:
+    if turn.error is None:
+        return {"result": turn.result}
+    return {"error": {"code": turn.error.code, "message": turn.error.message, "details": turn.error.details}}
+
+
+def _stored_state(turn: Turn) -> TurnState:
+    match turn.state:
+        case "completed" | "interrupted" | "failed":
+            return turn.state
+        case other:
+            raise AssertionError(f"a turn is stored when it has ended, not while {other}")
+
+
+def _totals(run: AgentRun | None) -> UsageTotals:
+    if run is None:
+        return UsageTotals()
+    return UsageTotals(
+        input_tokens=run.usage.input_tokens,
+        output_tokens=run.usage.output_tokens,
+        cache_creation_tokens=run.usage.cache_creation_tokens,
+        cache_read_tokens=run.usage.cache_read_tokens,
+    )
