@@ -1,0 +1,82 @@
+"""What this daemon was started with; frozen, and read from argv once."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from meerkat_client.wire.paths import Places, places
+from meerkat_client.wire.version import VERSION
+
+# Long enough for an answer that is nearly done, short enough for a shutdown of the machine.
+DEFAULT_DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one daemon process.
+
+    Attributes:
+        places: the directories and files of this daemon.
+        foreground: log to stderr instead of the log file.
+        ready_fd: descriptor to report readiness on; None when nobody waits.
+        drain_seconds: how long running turns may go on after SIGTERM.
+    """
+
+    places: Places = field(default_factory=places)
+    foreground: bool = False
+    ready_fd: int | None = None
+    drain_seconds: float = DEFAULT_DRAIN_SECONDS
+
+    @property
+    def state_root(self) -> str:
+        return self.places.state_root
+
+    @property
+    def runtime_dir(self) -> str:
+        return self.places.runtime_dir
+
+    @property
+    def socket_path(self) -> str:
+        return self.places.socket_path
+
+    @property
+    def log_path(self) -> str:
+        return self.places.log_path
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError("must be between 0 and 3600")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="meerkatd", description="The daemon that owns the sessions of one user's agents."
+    )
+    parser.add_argument("--state-root", metavar="DIR", help="where all data is (default: MEERKAT_STATE_ROOT, or"
+                        " `meerkat` in the platform's data directory)")  # fmt: skip
+    parser.add_argument("--runtime-dir", metavar="DIR", help="where the socket is")
+    parser.add_argument("--foreground", "--log-stderr", action="store_true", help="log to stderr")
+    parser.add_argument("--drain-seconds", type=_seconds, default=DEFAULT_DRAIN_SECONDS, metavar="S",
+                        help="how long running turns may go on after SIGTERM (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--ready-fd", type=int, metavar="N", help="descriptor to report readiness on")
+    parser.add_argument("--detach", action="store_true", help="leave the caller's process behind")
+    parser.add_argument("--version", action="version", version=f"meerkatd {VERSION}")
+    return parser
+
+
+def parse_settings(argv: Sequence[str]) -> Settings:
+    """Settings from the command line; argparse exits on mistakes.
+
+    Raises:
+        PathRefused: no usable path for a socket.
+    """
+    args = _parser().parse_args(argv)
+    return Settings(
+        places=places(args.state_root, runtime_dir=args.runtime_dir),
+        foreground=args.foreground,
+        ready_fd=args.ready_fd,
+        drain_seconds=args.drain_seconds,
+    )
