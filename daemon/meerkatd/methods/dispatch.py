@@ -111,7 +111,8 @@ def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:
         return shape.model_validate(params or {})
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        first = problems[0]
+        # A misspelt name is the cause, the missing field only its effect.
+        first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         path = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "params"
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":

@@ -1,0 +1,62 @@
+"""One realm's agents: its config, the shared providers and its tools put together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .agents import AgentDefaults
+from .credentials import Credentials
+from .loop import ToolBox
+from .models import Endpoint, ModelSettings, resolve
+from .port import Provider
+from .provider_pool import ProviderPool
+from .providers import RetryPolicy, Timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What the config of a realm says, as far as agents care."""
+
+    models: ModelSettings = field(default_factory=ModelSettings)
+    defaults: AgentDefaults = field(default_factory=AgentDefaults)
+    credentials: Credentials = field(default_factory=Credentials)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class RealmAgents:
+    """`agents.Agents` for one realm.
+
+    Args:
+        settings: asked at each use, so that a config that changed counts from the next turn on.
+        daemon_credentials: of the daemon's own environment; the last resort.
+    """
+
+    def __init__(
+        self,
+        pool: ProviderPool,
+        tools: ToolBox,
+        *,
+        settings: Callable[[], AgentSettings],
+        daemon_credentials: Credentials,
+    ) -> None:
+        self._pool = pool
+        self._tools = tools
+        self._settings = settings
+        self._daemon_credentials = daemon_credentials
+
+    @property
+    def tools(self) -> ToolBox:
+        return self._tools
+
+    def defaults(self) -> AgentDefaults:
+        return self._settings().defaults
+
+    def choose(self, *, model: str | None, provider: str | None, credentials: Credentials) -> Endpoint:
+        """See `Agents.choose`. The caller's environment wins over the config, and the daemon's own comes last."""
+        settings = self._settings()
+        merged = Credentials.merge(credentials, settings.credentials, self._daemon_credentials)
+        return resolve(model, provider=provider, settings=settings.models, credentials=merged)
+
+    async def provider(self, endpoint: Endpoint) -> Provider:
+        settings = self._settings()
+        return await self._pool.get(endpoint, retry=settings.retry, timeouts=settings.timeouts)

@@ -1,0 +1,155 @@
+"""The composition root: the only file that knows all layers.
+
+lock ─► logs ─► providers ─► registry of realms ─► methods ─► listener ─► ready ... stop ─► drain ─► commit ─► exit
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from meerkat_client.wire.faults import PathRefused
+from meerkat_client.wire.version import VERSION
+
+from .agent.agents import Agents
+from .agent.credentials import Credentials
+from .agent.provider_pool import ProviderPool
+from .agent.realm_agents import AgentSettings, RealmAgents
+from .lifecycle.endpoint import Endpoint
+from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
+from .lifecycle.logs import configure_logging
+from .lifecycle.ready import ReadyPipe
+from .lifecycle.serving import serve_until_stopped
+from .lifecycle.signals import watch_signals
+from .listener.unix import UnixListener
+from .methods.context import Services
+from .methods.dispatch import MethodDispatcher
+from .realms.realm import Realm
+from .realms.registry import Registry
+from .sessions.clock import now_ms
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+# After their deadline turns are interrupted; committing what they have produced takes milliseconds, a slow disk longer.
+COMMIT_GRACE_SECONDS = 10.0
+
+MakeAgents = Callable[[Realm], Agents]
+
+
+async def serve(settings: Settings, ready: ReadyPipe) -> int:
+    """Be the daemon until told to stop. Returns the exit status.
+
+    Args:
+        ready: told when clients can connect, or that another daemon owns the state root.
+    """
+    try:
+        lock = take_instance_lock(settings.places)
+    except AlreadyRunning as running:
+        ready.busy()
+        print(f"meerkatd: {running}.", file=sys.stderr)
+        return EXIT_BUSY
+    except (PathRefused, OSError) as error:
+        print(f"meerkatd: {error}", file=sys.stderr)
+        return 1
+    with lock:
+        configure_logging(settings.log_path, foreground=settings.foreground)
+        log.info("started", extra={"version": VERSION, "pid": os.getpid(), "socket": settings.socket_path})
+        pool = ProviderPool()
+        try:
+            await Daemon(settings, make_agents=_agents_maker(pool), preload=pool.preload).run(ready)
+        finally:
+            with trio.CancelScope(shield=True):
+                await pool.aclose()
+        log.info("stopped", extra={"pid": os.getpid()})
+    return 0
+
+
+def _agents_maker(pool: ProviderPool) -> MakeAgents:
+    own = Credentials.from_environment(os.environ)
+
+    def make(realm: Realm) -> Agents:
+        return RealmAgents(pool, realm.tools, settings=AgentSettings, daemon_credentials=own)
+
+    return make
+
+
+class Daemon:
+    """A daemon that holds its lock: from the first listening socket to the last commit.
+
+    Args:
+        make_agents: builds each realm's way to models and tools; tests hand in their own.
+        preload: loads what a turn will need, once a client is there and before it asks.
+    """
+
+    def __init__(self, settings: Settings, *, make_agents: MakeAgents, preload: Callable[[], Awaitable[None]]) -> None:
+        self._settings = settings
+        self._make_agents = make_agents
+        self._preload = preload
+        self._preloading = False
+        self._stopping = trio.Event()
+        self._drain_seconds = settings.drain_seconds
+
+    async def run(self, ready: ReadyPipe) -> None:
+        """Serve until a signal or `daemon/stop`, then let turns end, commit, and close every realm."""
+        async with trio.open_nursery() as turns:
+            registry = Registry(self._settings.state_root, make_agents=self._make_agents, nursery=turns)
+            try:
+                await self._serve(registry, ready)
+            finally:
+                with trio.CancelScope(shield=True):
+                    registry.interrupt_all("interrupted because the daemon was stopped")
+                    await registry.turns_ended()
+                    await registry.aclose()
+
+    async def _serve(self, registry: Registry, ready: ReadyPipe) -> None:
+        async with trio.open_nursery() as service:
+            await service.start(watch_signals, self._stopping, service.cancel_scope.cancel)
+            service.start_soon(registry.tend)
+            listener = UnixListener(MethodDispatcher(self._services(registry, service, lambda: listener.connections)))
+            await serve_until_stopped(
+                Endpoint(self._settings.places),
+                listener,
+                stopping=self._stopping,
+                ready=ready.ready,
+                drained=lambda: self._drain(registry),
+                # Turns have their own deadline in `_drain`; this one is for what hangs even then.
+                drain_seconds=float("inf"),
+            )
+            service.cancel_scope.cancel()
+
+    def _services(self, registry: Registry, service: trio.Nursery, connections: Callable[[], int]) -> Services:
+        def preload() -> None:
+            if not self._preloading:
+                self._preloading = True
+                service.start_soon(self._preload)
+
+        return Services(
+            settings=self._settings,
+            registry=registry,
+            started_ms=now_ms(),
+            stop=self._stop,
+            stopping=self._stopping.is_set,
+            connections=connections,
+            model_settings=lambda: AgentSettings().models,
+            preload=preload,
+        )
+
+    def _stop(self, deadline: float | None) -> float:
+        if deadline is not None:
+            self._drain_seconds = deadline
+        log.info("asked to stop", extra={"deadline_seconds": self._drain_seconds})
+        self._stopping.set()
+        return self._drain_seconds
+
+    async def _drain(self, registry: Registry) -> None:
+        """Let turns end by themselves up to the deadline, then interrupt them and wait for their commits."""
+        with trio.move_on_after(self._drain_seconds):
+            await registry.turns_ended()
+        interrupted = registry.interrupt_all("interrupted because the daemon was stopped")
+        if interrupted:
+            log.warning("interrupted turns at the deadline", extra={"turns": interrupted})
+        with trio.move_on_after(COMMIT_GRACE_SECONDS):
+            await registry.turns_ended()
