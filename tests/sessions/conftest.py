@@ -9,7 +9,8 @@ from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
 from meerkatd.agent.credentials import Credentials
 from meerkatd.agent.tools.callback import CallbackTools
 from meerkatd.contract.message import Message
-from meerkatd.sessions.sessions import AgentOptions, Caller, KeyedRequest, Sessions
+from meerkatd.sessions.request import AgentOptions, Caller, KeyedRequest
+from meerkatd.sessions.sessions import Sessions
 from meerkatd.sessions.turn import Turn
 from meerkatd.store.memory import MemoryStore
 

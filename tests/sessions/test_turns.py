@@ -18,7 +18,7 @@ from meerkatd.errors import (
     SessionNotRunning,
 )
 from meerkatd.ids import new_session_id
-from meerkatd.sessions.sessions import AgentOptions
+from meerkatd.sessions.request import AgentOptions
 
 BY: Holder = {"surface": "cli", "client": "someone"}
 

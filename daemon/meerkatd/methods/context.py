@@ -11,7 +11,7 @@ from ..errors import InvalidRequest
 from ..protocol.port import Peer, PeerGone, PeerRefused
 from ..realms.realm import Realm
 from ..realms.registry import Registry
-from ..sessions.sessions import Caller
+from ..sessions.request import Caller
 from ..settings import Settings
 
 

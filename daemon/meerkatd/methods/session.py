@@ -20,7 +20,7 @@ from ..contract.session import (
 from ..contract.turn import RunResult
 from ..errors import MeerkatError
 from ..protocol.port import Call
-from ..sessions.sessions import AgentOptions
+from ..sessions.request import AgentOptions
 from ..store.api import SessionQuery, SessionRow
 from .context import Context
 from .turn import content_of, follow_to_end, keyed, refuse_while_stopping

@@ -10,7 +10,7 @@ from ..errors import ShuttingDown
 from ..ids import SessionId
 from ..protocol.port import Call
 from ..sessions.keys import digest_of
-from ..sessions.sessions import AgentOptions, KeyedRequest
+from ..sessions.request import AgentOptions, KeyedRequest
 from ..sessions.turn import Turn
 from .context import Context
 

@@ -1,5 +1,7 @@
 """One session while it lives in memory: its row, the one turn it may have, and its events."""
 
+import trio
+
 from ..errors import SessionArchived, SessionBusy
 from ..ids import SessionId
 from ..store.api import SessionRow
@@ -16,6 +18,7 @@ class Session:
         turn: the one turn that runs, or None.
         users: requests and readers that hold the object; it stays in memory while there are any.
         closing: an archive is being committed.
+        changing: held while labels or the archive mark are changed.
     """
 
     def __init__(self, row: SessionRow, events: EventLog) -> None:
@@ -25,8 +28,7 @@ class Session:
         self.turn: Turn | None = None
         self.users = 0
         self.closing = False
-        # Upper bound of event numbers that the store knows of; see `EVENTS_RESERVED`.
-        self.reserved = row.event_seq
+        self.changing = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<Session {self.row.session_id} {'busy' if self.turn else 'idle'} {self.row.message_count} messages>"

@@ -10,7 +10,7 @@ later told as lost, from what was written ahead.
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import trio
@@ -146,8 +146,6 @@ async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | Non
     )
     try:
         await _commit_patiently(work.store, end)
-        row = await work.store.session(session.session_id)
-        assert row is not None, "a session does not go away while its turn runs"
     except MeerkatError as failure:
         log.error("turn %s could not be stored: %s", turn.turn_id, failure.message)
         text = run.text if run is not None else ""
@@ -159,7 +157,13 @@ async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | Non
         )
         return
     work.transcripts.extend(session.session_id, output, bodies)
-    session.replace_row(row)
+    session.row = replace(
+        session.row,
+        updated_ms=max(end.ended_ms, session.row.updated_ms),
+        message_count=session.row.message_count + len(bodies),
+        usage=session.row.usage + end.usage,
+        event_seq=last_seq,
+    )
 
 
 async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:

@@ -1,0 +1,367 @@
+"""Admission: how a turn comes to run.
+
+    key claimed ─► session held ─► admitted (one turn per session) ─► model chosen ─► written ahead ─► set running
+
+Whatever is refused on the way leaves nothing behind. From the write-ahead commit on the turn belongs to the daemon, and
+its caller may go away.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from ..agent.agents import Agents
+from ..agent.loop import AgentRun
+from ..agent.models import Endpoint
+from ..agent.port import ModelRequest
+from ..contract.message import Content, Message
+from ..errors import MeerkatError, StorageFailed, StorageUnknown
+from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
+from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
+from .clock import rfc3339
+from .keys import Keys
+from .ledger import StoredLedger
+from .live import LiveSessions
+from .meta import SessionMeta, join_prompts, title_of
+from .recovery import settle_lost_turn
+from .request import AgentOptions, Caller, KeyedRequest
+from .session import Session
+from .transcript import Joined, TranscriptMemory
+from .turn import Turn
+from .turn_runner import TurnWork, run_turn
+
+# Event numbers given out ahead of the store: a crash skips at most this many, and none is ever used twice.
+EVENTS_RESERVED = 1 << 24
+
+
+class Admission:
+    """Creates sessions and starts turns in one realm.
+
+    Args:
+        live: the realm's live sessions.
+        keys: the realm's idempotency keys.
+        nursery: turns run in it; it outlives every connection.
+    """
+
+    def __init__(
+        self,
+        realm_id: str,
+        *,
+        live: LiveSessions,
+        keys: Keys,
+        agents: Agents,
+        nursery: trio.Nursery,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._realm_id = realm_id
+        self._live = live
+        self._keys = keys
+        self._agents = agents
+        self._nursery = nursery
+        self._now_ms = now_ms
+        self._transcripts = TranscriptMemory()
+        # Sessions whose last turn could not be stored: it is settled before the next one.
+        self._unsettled: set[str] = set()
+
+    def forget_transcripts(self) -> None:
+        """Give back the memory of transcripts that are kept between turns."""
+        self._transcripts.clear()
+
+    async def create(
+        self,
+        open_store: Callable[[], Awaitable[RealmStore]],
+        prompt: Content,
+        *,
+        caller: Caller,
+        options: AgentOptions,
+        labels: dict[str, str],
+        deferred: bool,
+        keyed: KeyedRequest | None,
+    ) -> tuple[SessionId, Turn | None]:
+        """Store a session, and unless `deferred` begin its first turn.
+
+        Session, write-ahead row and idempotency key are one commit; nothing is left of a request that is refused. The
+        turn runs on its own; wait for `turn.done`.
+
+        Raises:
+            InvalidParams, ProviderNotConfigured: the model cannot be used; nothing was stored.
+            DuplicateInput: the key belongs to a different request.
+        """
+        endpoint = self._agents.choose(model=options.model, provider=options.provider, credentials=caller.credentials)
+        store = await open_store()
+        if keyed is None:
+            return await self._create(store, endpoint, prompt, caller, options, labels, deferred, None)
+        async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
+            if earlier is not None:
+                turn = await self._turn_again(store, earlier)
+                return SessionId(earlier.session_id or ""), turn
+            return await self._create(store, endpoint, prompt, caller, options, labels, deferred, keyed)
+
+    async def _create(
+        self,
+        store: RealmStore,
+        endpoint: Endpoint,
+        prompt: Content,
+        caller: Caller,
+        options: AgentOptions,
+        labels: dict[str, str],
+        deferred: bool,
+        keyed: KeyedRequest | None,
+    ) -> tuple[SessionId, Turn | None]:
+        at_ms = self._now_ms()
+        session_id = new_session_id()
+        meta = self._build_meta(endpoint, prompt, caller, options, deferred=deferred)
+        row = SessionRow(
+            session_id=session_id,
+            created_ms=at_ms,
+            updated_ms=at_ms,
+            turn_count=0 if deferred else 1,
+            event_seq=0 if deferred else EVENTS_RESERVED,
+            labels=labels,
+            meta=meta.dump(),
+        )
+        turn = None if deferred else self._new_turn(caller, ordinal=0, first_cursor=0, at_ms=at_ms)
+        turn_row = None if turn is None else _turn_row(turn, session_id, prompt)
+        key_row = (
+            keyed.row(session_id=session_id, turn_id=turn.turn_id if turn else None, at_ms=at_ms) if keyed else None
+        )
+        with trio.CancelScope(shield=True):
+            try:
+                await store.create_session(row, turn=turn_row, key=key_row)
+            except StorageUnknown as unknown:
+                if await store.session(session_id) is None:
+                    raise _not_written(unknown) from unknown
+            if turn is not None:
+                session = self._live.add(row)
+                session.turn = turn
+                self._start(session, turn, store, prompt, endpoint, options)
+        return session_id, turn
+
+    async def start_turn(
+        self,
+        store: RealmStore,
+        session_id: SessionId,
+        prompt: Content,
+        *,
+        caller: Caller,
+        options: AgentOptions,
+        keyed: KeyedRequest | None,
+    ) -> Turn:
+        """Admit a turn, write it ahead, and set it running. Wait for `turn.done`, then ask for its `outcome()`.
+
+        Raises:
+            SessionBusy: at once, naming the turn that runs.
+            SessionArchived, SessionNotFound.
+            InvalidParams, ProviderNotConfigured: the model cannot be used; nothing was stored.
+            DuplicateInput: the key belongs to a different request.
+        """
+        if keyed is None:
+            return await self._start_turn(store, session_id, prompt, caller, options, None)
+        async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
+            if earlier is None:
+                return await self._start_turn(store, session_id, prompt, caller, options, keyed)
+            turn = await self._turn_again(store, earlier)
+            assert turn is not None, "the key of a turn names its turn"
+            return turn
+
+    async def _start_turn(
+        self,
+        store: RealmStore,
+        session_id: SessionId,
+        prompt: Content,
+        caller: Caller,
+        options: AgentOptions,
+        keyed: KeyedRequest | None,
+    ) -> Turn:
+        async with self._live.hold(session_id) as session:
+            at_ms = self._now_ms()
+            turn = self._new_turn(caller, ordinal=session.row.turn_count, first_cursor=session.events.last, at_ms=at_ms)
+            session.admit(turn)
+            try:
+                endpoint = self._agents.choose(
+                    model=options.model or session.meta.model,
+                    provider=options.provider or (None if options.model else session.meta.provider),
+                    credentials=caller.credentials,
+                )
+                with trio.CancelScope(shield=True):
+                    await self._settle_earlier(store, session)
+                    turn.ordinal = session.row.turn_count
+                    joined = join_prompts(session.meta.staged, prompt) if session.meta.staged else prompt
+                    await self._write_ahead(store, session, turn, joined, endpoint, options, keyed)
+                    self._start(session, turn, store, joined, endpoint, options)
+            except BaseException as error:
+                if session.turn is turn:
+                    session.turn = None
+                    turn.error = error if isinstance(error, MeerkatError) else None
+                    turn.done.set()
+                raise
+            return turn
+
+    async def _write_ahead(
+        self,
+        store: RealmStore,
+        session: Session,
+        turn: Turn,
+        prompt: Content,
+        endpoint: Endpoint,
+        options: AgentOptions,
+        keyed: KeyedRequest | None,
+    ) -> None:
+        meta = replace(session.meta, model=endpoint.full_name, provider=endpoint.provider, staged=None)
+        changed = meta.dump() if meta != session.meta else None
+        reserved = session.events.last + EVENTS_RESERVED
+        key_row = (
+            keyed.row(session_id=session.session_id, turn_id=turn.turn_id, at_ms=turn.started_ms) if keyed else None
+        )
+        row = _turn_row(turn, session.session_id, prompt)
+        try:
+            await store.begin_turn(row, event_seq=reserved, meta=changed, key=key_row)
+        except StorageUnknown as unknown:
+            if await store.turn(turn.turn_id) is None:
+                raise _not_written(unknown) from unknown
+        session.replace_row(
+            replace(
+                session.row,
+                updated_ms=turn.started_ms,
+                turn_count=turn.ordinal + 1,
+                event_seq=reserved,
+                meta=changed or session.row.meta,
+            )
+        )
+
+    async def _settle_earlier(self, store: RealmStore, session: Session) -> None:
+        """A turn that could not be stored when it ended is told as lost before the next one begins."""
+        if session.session_id not in self._unsettled:
+            return
+        last = await store.last_turn(session.session_id)
+        if last is not None and last.state == "running":
+            await settle_lost_turn(store, last, now_ms=self._now_ms())
+            row = await store.session(session.session_id)
+            assert row is not None
+            session.replace_row(row)
+        self._unsettled.discard(session.session_id)
+
+    def _start(
+        self,
+        session: Session,
+        turn: Turn,
+        store: RealmStore,
+        prompt: Content,
+        endpoint: Endpoint,
+        options: AgentOptions,
+    ) -> None:
+        session.events.forget_before(turn.first_cursor)
+        defaults = self._agents.defaults()
+        meta = session.meta
+
+        async def build(output: list[Message]) -> AgentRun:
+            provider = await self._agents.provider(endpoint)
+            transcript = await self._transcripts.get(store, session.session_id)
+            request = ModelRequest(
+                model=endpoint.model,
+                messages=Joined(transcript.messages, len(transcript.messages), output),
+                system=meta.system_prompt,
+                max_tokens=options.max_tokens or meta.max_tokens,
+                temperature=options.temperature if options.temperature is not None else meta.temperature,
+                extra={**defaults.provider_params, **meta.provider_params, **(options.provider_params or {})},
+            )
+            return AgentRun(
+                provider=provider,
+                request=request,
+                tools=self._agents.tools,
+                ledger=StoredLedger(store, turn.turn_id),
+                emit=session.events.append,
+                now=lambda: rfc3339(self._now_ms()),
+                run_id=turn.turn_id,
+                output=output,
+            )
+
+        work = TurnWork(
+            session=session,
+            turn=turn,
+            store=store,
+            prompt=prompt,
+            session_ref=f"{self._realm_id}:{session.session_id}",
+            build=build,
+            transcripts=self._transcripts,
+            now_ms=self._now_ms,
+            unsettled=self._unsettled,
+        )
+        self._nursery.start_soon(run_turn, work, name=f"turn {turn.turn_id}")
+
+    def _build_meta(
+        self, endpoint: Endpoint, prompt: Content, caller: Caller, options: AgentOptions, *, deferred: bool
+    ) -> SessionMeta:
+        defaults = self._agents.defaults()
+        return SessionMeta(
+            model=endpoint.full_name,
+            provider=endpoint.provider,
+            title=title_of(prompt),
+            system_prompt=options.system_prompt if options.system_prompt is not None else defaults.system_prompt,
+            max_tokens=options.max_tokens or defaults.max_tokens,
+            temperature=options.temperature if options.temperature is not None else defaults.temperature,
+            provider_params=options.provider_params or {},
+            staged=prompt if deferred else None,
+            surface=caller.holder["surface"],
+            instance_id=caller.holder.get("instance_id"),
+            config_generation=defaults.generation,
+        )
+
+    def _new_turn(self, caller: Caller, *, ordinal: int, first_cursor: int, at_ms: int) -> Turn:
+        return Turn(
+            turn_id=new_turn_id(),
+            ordinal=ordinal,
+            holder=caller.holder,
+            started_ms=at_ms,
+            first_cursor=Cursor(first_cursor),
+        )
+
+    async def _turn_again(self, store: RealmStore, earlier: KeyRow) -> Turn | None:
+        """The turn of an earlier request with the same key: the running one, or how it ended."""
+        if earlier.turn_id is None:
+            return None
+        live = self._live.get(earlier.session_id or "")
+        if live is not None and live.turn is not None and live.turn.turn_id == earlier.turn_id:
+            return live.turn
+        row = await store.turn(earlier.turn_id)
+        assert row is not None, "a key and its turn are written in one transaction"
+        detail: dict[str, Any] = json.loads(row.detail) if row.detail else {}
+        turn = Turn(
+            turn_id=TurnId(row.turn_id),
+            ordinal=row.ordinal,
+            holder=json.loads(row.holder),
+            started_ms=row.started_ms,
+            first_cursor=Cursor(0),
+            result=detail.get("result"),
+        )
+        error: dict[str, Any] | None = detail.get("error") or (None if turn.result else _TURN_UNSETTLED)
+        if error is not None:
+            turn.error = MeerkatError(error["message"], code=error["code"], details=error.get("details"))
+        turn.done.set()
+        return turn
+
+
+_TURN_UNSETTLED: dict[str, Any] = {
+    "code": "TURN_LOST",
+    "message": "The turn ended, but how it ended could not be stored.",
+}
+
+
+def _turn_row(turn: Turn, session_id: SessionId, prompt: Content) -> TurnRow:
+    return TurnRow(
+        turn_id=turn.turn_id,
+        session_id=session_id,
+        ordinal=turn.ordinal,
+        state="running",
+        started_ms=turn.started_ms,
+        prompt=json.dumps(prompt, ensure_ascii=False),
+        holder=json.dumps(turn.holder, ensure_ascii=False),
+    )
+
+
+def _not_written(unknown: StorageUnknown) -> StorageFailed:
+    """The store was opened again and the request is not in it: now it is known that nothing was written."""
+    return StorageFailed(f"The disk failed and nothing was written: {unknown.message}", details=unknown.details)

@@ -1,0 +1,47 @@
+"""What comes with a request about sessions: who asks, what they say about the agent, and their idempotency key."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.credentials import Credentials
+from ..contract.turn import Holder
+from ..store.api import KeyRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: shown as a turn's holder, and whose keys its turns use."""
+
+    holder: Holder
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """What a request says about the agent; None leaves what the session (or the config) has."""
+
+    model: str | None = None
+    provider: str | None = None
+    system_prompt: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    provider_params: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedRequest:
+    """An idempotency key with the digest of the request that it stands for."""
+
+    key: str
+    method: str
+    digest: str
+
+    def row(self, *, session_id: str, turn_id: str | None, at_ms: int) -> KeyRow:
+        return KeyRow(
+            key=self.key,
+            method=self.method,
+            digest=self.digest,
+            session_id=session_id,
+            turn_id=turn_id,
+            created_ms=at_ms,
+        )
