@@ -1,8 +1,7 @@
-"""Which models there are, and which one a name means.
+"""Which model a name means, and the way to it.
 
-The catalog is a table of well-known models for people to choose from; it is no gate. A name whose prefix
-tells the provider (`claude-`, `gpt-`, `gemini-`, ...) is passed on, known or not, since models appear faster than
-releases of this program. A name that tells nothing is refused with the nearest known ones.
+A name whose prefix tells the provider (`claude-`, `gpt-`, `gemini-`, ...) is passed on, in the catalog or not, since
+models appear faster than releases of this program. A name that tells nothing is refused with the nearest known ones.
 """
 
 import difflib
@@ -10,46 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from meerkat_client import model_files
 from meerkat_client.wire.credentials import API_KEYS, PROVIDERS
 
 from ..errors import InvalidParams, ProviderNotConfigured
+from .catalog import CATALOG, default_model_id, shown
 from .credentials import Credentials
 from .port import ProviderKind
-
-Tier = Literal["recommended", "supported"]
-
-
-class CatalogModel(NamedTuple):
-    """One row of the catalog; windows are tokens, None where the provider does not say."""
-
-    provider: str
-    id: str
-    display_name: str
-    tier: Tier
-    context_window: int | None = None
-    max_output_tokens: int | None = None
-
-
-# The first row of a provider is its default.
-CATALOG = (
-    CatalogModel("anthropic", "claude-opus-5", "Claude Opus 5", "recommended", 1_000_000),
-    CatalogModel("anthropic", "claude-sonnet-5", "Claude Sonnet 5", "recommended", 1_000_000),
-    CatalogModel("anthropic", "claude-opus-4-6", "Claude Opus 4.6", "supported", 1_000_000),
-    CatalogModel("anthropic", "claude-sonnet-4-6", "Claude Sonnet 4.6", "supported", 1_000_000),
-    CatalogModel("anthropic", "claude-opus-4-5", "Claude Opus 4.5", "supported", 200_000),
-    CatalogModel("anthropic", "claude-sonnet-4-5", "Claude Sonnet 4.5", "supported", 200_000),
-    CatalogModel("anthropic", "claude-haiku-4-5", "Claude Haiku 4.5", "supported", 200_000),
-    CatalogModel("openai", "gpt-5.6-sol", "GPT-5.6 Sol", "recommended", 1_050_000),
-    CatalogModel("openai", "gpt-5.4", "GPT-5.4", "supported", 1_050_000),
-    CatalogModel("openai", "gpt-5.4-mini", "GPT-5.4 mini", "supported", 400_000),
-    CatalogModel("gemini", "gemini-3.5-flash", "Gemini 3.5 Flash", "recommended", 1_000_000),
-    CatalogModel("gemini", "gemini-3-flash-preview", "Gemini 3 Flash Preview", "supported", 1_000_000),
-    CatalogModel("gemini", "gemini-3.1-pro-preview", "Gemini 3.1 Pro Preview", "supported"),
-)
 
 BASE_URLS: Mapping[str, str] = {
     "anthropic": "https://api.anthropic.com",
@@ -319,24 +288,10 @@ def _unknown(model: str, settings: ModelSettings) -> InvalidParams:
     )
 
 
-def default_model_id(provider: str) -> str:
-    """The model that is taken when only the provider is known."""
-    return next(row.id for row in CATALOG if row.provider == provider)
-
-
-def find(model: str) -> CatalogModel | None:
-    """The catalog's row of a model by the provider's own name; None when it is not listed."""
-    return next((row for row in CATALOG if row.id == model), None)
-
-
 def catalog(settings: ModelSettings) -> list[dict[str, Any]]:
     """The `providers` of models/catalog: the hosted ones, then the servers of the config, then local models."""
     rows: list[dict[str, Any]] = [
-        {
-            "provider": provider,
-            "default_model_id": default_model_id(provider),
-            "models": [_shown(row) for row in CATALOG if row.provider == provider],
-        }
+        {"provider": provider, "default_model_id": default_model_id(provider), "models": shown(provider)}
         for provider in PROVIDERS
     ]
     rows.extend(_server_rows(settings))
@@ -366,9 +321,3 @@ def _server_rows(settings: ModelSettings) -> Iterator[dict[str, Any]]:
     ]
     if models:
         yield {"provider": SELF_HOSTED, "default_model_id": models[0]["id"], "models": models}
-
-
-def _shown(row: CatalogModel) -> dict[str, Any]:
-    shown = row._asdict()
-    del shown["provider"]
-    return {key: value for key, value in shown.items() if value is not None}

@@ -105,9 +105,7 @@ def _messages(request: ModelRequest) -> list[dict[str, Any]]:
         if isinstance(step, UserStep):
             rows.append({"role": "user", "content": _user_blocks(step)})
             continue
-        blocks = _assistant_blocks(step)
-        # The step may have been nothing but thinking and calls of which only the thinking cannot be replayed.
-        rows.append({"role": "assistant", "content": blocks})
+        rows.append({"role": "assistant", "content": _assistant_blocks(step)})
     rows[-1]["content"][-1]["cache_control"] = _CACHE_MARK
     return rows
 

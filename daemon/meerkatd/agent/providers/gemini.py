@@ -8,7 +8,6 @@ here.
 Function calls have no id, or have one, as the API pleases; those without get one from us.
 """
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,7 @@ from .wire import (
     text_of,
     tool_use_block,
     truncated,
+    with_unique_ids,
 )
 
 FOREIGN_SIGNATURE = "skip_thought_signature_validator"
@@ -164,8 +164,9 @@ class GeminiParser:
         meta = {"provider": "gemini", "thoughtSignature": signature} if signature else None
         if isinstance(part.get("functionCall"), dict):
             call = part["functionCall"]
-            call_id = text_of(call.get("id")) or f"call_{uuid.uuid4().hex}"
-            self._blocks.append(tool_use_block(call_id, text_of(call.get("name")), obj(call.get("args")), meta))
+            self._blocks.append(
+                tool_use_block(text_of(call.get("id")), text_of(call.get("name")), obj(call.get("args")), meta)
+            )
             return ()
         text = text_of(part.get("text"))
         if not text and meta is None:
@@ -192,7 +193,7 @@ class GeminiParser:
             raise truncated()
         if self._finish in _BROKEN_CALL:
             raise malformed("a tool call that it declares broken itself")
-        return Completed(blocks=self._blocks, stop_reason=self._stop_reason(), usage=self._usage)
+        return Completed(blocks=with_unique_ids(self._blocks), stop_reason=self._stop_reason(), usage=self._usage)
 
     def _stop_reason(self) -> StopReason:
         if self._finish in _FILTERED:

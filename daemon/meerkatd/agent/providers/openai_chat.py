@@ -7,7 +7,6 @@ tool call. The one thing it insists on is a finish reason: an answer without one
 OpenAI itself wants `max_completion_tokens`; most others know only `max_tokens`.
 """
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,7 @@ from .wire import (
     text_block,
     text_of,
     truncated,
+    with_unique_ids,
 )
 
 _STOP: dict[str, StopReason] = {
@@ -203,9 +203,8 @@ class OpenAIChatParser:
         if self._text:
             blocks.append(text_block("".join(self._text)))
         for _, call in sorted(self._calls.items()):
-            call_id = call.call_id or f"call_{uuid.uuid4().hex}"
-            blocks.append(parsed_tool_use(call_id, call.name, "".join(call.arguments)))
-        return Completed(blocks=blocks, stop_reason=self._stop_reason(), usage=self._usage)
+            blocks.append(parsed_tool_use(call.call_id, call.name, "".join(call.arguments)))
+        return Completed(blocks=with_unique_ids(blocks), stop_reason=self._stop_reason(), usage=self._usage)
 
     def _stop_reason(self) -> StopReason:
         reason = _STOP.get(self._finish or "", "end_turn")

@@ -5,6 +5,7 @@ gives back model events. Neither knows about sockets, clocks or retries, so each
 """
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -125,6 +126,17 @@ def parsed_tool_use(call_id: str, name: str, arguments: str) -> ToolUseBlock:
     if isinstance(args, dict):
         return tool_use_block(call_id, name, args)
     return tool_use_block(call_id, name, {}, {"provider": "unknown", MALFORMED_ARGS: arguments[:MAX_MALFORMED_ARGS]})
+
+
+def with_unique_ids(blocks: Sequence[AssistantBlock]) -> list[AssistantBlock]:
+    """The blocks with a fresh id for each tool call that has none, or one that a call before it has."""
+    seen: set[str] = set()
+    for block in blocks:
+        if block["block_type"] == "tool_use":
+            if not block["data"]["id"] or block["data"]["id"] in seen:
+                block["data"]["id"] = f"call_{uuid.uuid4().hex}"
+            seen.add(block["data"]["id"])
+    return list(blocks)
 
 
 def has_tool_use(blocks: Sequence[AssistantBlock]) -> bool:
