@@ -7,6 +7,7 @@ and safe only while there is but one thread and little memory.
 import sys
 from collections.abc import Sequence
 
+from meerkat_client.wire.codes import row
 from meerkat_client.wire.faults import WireError
 
 from .lifecycle.process import detach, prepare_process
@@ -24,18 +25,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = parse_settings(arguments)
     except WireError as error:
-        print(f"meerkatd: {error.message} {error.hint}", file=sys.stderr)
-        return 1
+        return _refused(error)
 
     import functools
 
     import trio
 
     from .app import serve
+    from .lifecycle.lock import EXIT_BUSY, AlreadyRunning
     from .lifecycle.ready import ReadyPipe
 
     ready = ReadyPipe(settings.ready_fd)
-    return trio.run(functools.partial(serve, settings, ready))
+    try:
+        return trio.run(functools.partial(serve, settings, ready.ready))
+    except AlreadyRunning as busy:
+        ready.busy()
+        print(f"meerkatd: {busy}", file=sys.stderr)
+        return EXIT_BUSY
+    except WireError as error:
+        return _refused(error)
+
+
+def _refused(error: WireError) -> int:
+    print(f"meerkatd: {error.message} {error.hint}", file=sys.stderr)
+    return row(error.code).exit
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ class LocalModels:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<LocalModels {len(self._servers)} known, {len(self.pids())} running>"
+        return f"<LocalModels {len(self._servers)} known, {len(self.processes())} running>"
 
-    def pids(self) -> list[int]:
-        """Process ids of the servers that run."""
-        return [pid for server in self._servers.values() if (pid := server.pid()) is not None]
+    def processes(self) -> list[trio.Process]:
+        """The server processes that run now."""
+        return [process for server in self._servers.values() if (process := server.running()) is not None]
 
     def provider(
         self, endpoint: Endpoint, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None
@@ -106,8 +106,8 @@ class _Server:
         self._lines: _LineReader | None = None
         self._address = _Address("", "")
 
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+    def running(self) -> trio.Process | None:
+        return self._process if self._process is not None and self._process.poll() is None else None
 
     async def acquire(self, *, idle_seconds: float, start_seconds: float) -> _Address:
         """Begin a use: start the process unless it runs."""
@@ -170,7 +170,8 @@ class _Server:
                 if "url" not in answer:
                     raise _failed(self._endpoint, _reason(log, answer.get("error")))
             except BaseException:
-                await self.stop()
+                # While it loads, it listens to nobody.
+                await self.stop(grace=0.0)
                 raise
         self._address = _Address(answer["url"], api_key)
 
@@ -186,15 +187,15 @@ class _Server:
         assert self._process.stdout is not None
         self._lines = _LineReader(self._process.stdout)
 
-    async def stop(self) -> None:
-        """End the process and wait for it. Shielded, at most STOP_SECONDS and then by force."""
+    async def stop(self, *, grace: float = STOP_SECONDS) -> None:
+        """End the process and wait for it. Shielded, for at most `grace` seconds and then by force."""
         process, self._process, self._lines = self._process, None, None
         if process is None:
             return
         with trio.CancelScope(shield=True):
             if process.stdin is not None:
                 await process.stdin.aclose()
-            with trio.move_on_after(STOP_SECONDS):
+            with trio.move_on_after(grace):
                 await process.wait()
             if process.returncode is None:
                 process.kill()

@@ -36,7 +36,7 @@ SessionRef = Annotated[
     Field(
         min_length=1,
         max_length=120,
-        description="A session: its UUID, `realm:uuid`, a unique prefix of the UUID (4 characters or more), `last`, or `~N`.",
+        description="A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`.",
     ),
 ]
 IdempotencyKey = Annotated[

@@ -102,7 +102,9 @@ def read_owner(places: Places) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     try:
-        alive = psutil.Process(record.get("pid", -1)).create_time() == record.get("create_time")
+        process = psutil.Process(record.get("pid", -1))
+        # A zombie has given up its lock; only its parent has not noticed yet.
+        alive = process.status() != psutil.STATUS_ZOMBIE and process.create_time() == record.get("create_time")
     except (psutil.NoSuchProcess, TypeError, ValueError):
         return None
     return record if alive else None

@@ -149,13 +149,13 @@ class WebSocketCodec:
 
     def feed(self, data: bytes) -> list[Item]:
         items: list[Item] = []
-        if self._ended or not data:
+        if self._is_over() or not data:
             return items
         self._ws.receive_data(data)
         # A broken stream comes out as a CloseConnection with the right code, so there is nothing to catch.
         for event in self._ws.events():
             items.extend(self._take(event))
-            if self._ended:
+            if self._is_over():
                 break
         return items
 
@@ -173,6 +173,9 @@ class WebSocketCodec:
         if self._ws.state is not ConnectionState.OPEN:
             return b""
         return self._ws.send(CloseConnection(code=self._close))
+
+    def _is_over(self) -> bool:
+        return self._ended
 
     def _take(self, event: Event) -> list[Item]:
         if not self._within_rate():

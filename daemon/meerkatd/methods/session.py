@@ -21,7 +21,6 @@ from ..contract.turn import RunResult
 from ..errors import MeerkatError
 from ..protocol.port import Call
 from ..sessions.request import AgentOptions
-from ..store.api import SessionQuery, SessionRow
 from .context import Context
 from .turn import content_of, follow_to_end, keyed, refuse_while_stopping
 
@@ -53,13 +52,13 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
 
 
 async def list_sessions(context: Context, params: SessionList, call: Call) -> SessionPage:
-    query = SessionQuery(
+    page = await context.realm.sessions.list(
         offset=params.offset,
         limit=params.limit,
         include_archived=params.include_archived,
         labels=dict(params.labels or {}),
     )
-    return {"sessions": await context.realm.sessions.list(query)}
+    return {"sessions": page}
 
 
 async def read(context: Context, params: SessionRead, call: Call) -> SessionInfo:
@@ -96,7 +95,7 @@ async def _archive(context: Context, params: SessionArchive, *, archived: bool) 
     sessions = context.realm.sessions
     session_id = await sessions.resolve(params.session_id)
     method = "session/archive" if archived else "session/unarchive"
-    row: SessionRow = await sessions.set_archived(session_id, archived, keyed=keyed(method, params))
+    row = await sessions.set_archived(session_id, archived, keyed=keyed(method, params))
     return {
         "session_id": session_id,
         "session_ref": f"{context.realm.realm_id}:{session_id}",

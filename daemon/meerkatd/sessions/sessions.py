@@ -205,7 +205,11 @@ class Sessions:
         """See `refs.resolve`."""
         return await refs.resolve(reference, store=await self._readable(), realm_id=self._realm_id)
 
-    async def list(self, query: SessionQuery) -> list[SessionSummary]:
+    async def list(
+        self, *, offset: int, limit: int, include_archived: bool, labels: dict[str, str]
+    ) -> list[SessionSummary]:
+        """A page of the list, newest change first; all `labels` must match."""
+        query = SessionQuery(offset=offset, limit=limit, include_archived=include_archived, labels=labels)
         store = await self._readable()
         if store is None:
             return []

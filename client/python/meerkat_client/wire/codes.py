@@ -36,6 +36,7 @@ class ErrorRow(NamedTuple):
     hint: str
 
 
+# fmt: off
 _ROWS = (
     ErrorRow("PARSE_ERROR", -32700, 400, 2, False, "caller", "The bytes are not a well-formed message.",
              "Send one strict CBOR (or JSON) object per frame."),
@@ -108,6 +109,8 @@ _ROWS = (
     ErrorRow("PERMISSION_DENIED", -32057, 403, 77, False, "environment", "Owner or mode of a file or peer is wrong.",
              "Look at the path that the message names."),
 )
+
+# fmt: on
 
 TABLE: dict[str, ErrorRow] = {row.code: row for row in _ROWS}
 

@@ -1,0 +1,748 @@
+"""Shapes of the wire as typed dictionaries, for users of the client.
+
+Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class DaemonStatusParams(TypedDict):
+    """`daemon/status`."""
+
+
+class ProcessFacts(TypedDict):
+    pid: int
+    started_at: int
+    rss_bytes: int
+    cpu_seconds: float
+    open_files: int
+    threads: int
+    children: list[dict[str, int | str]]
+
+
+class DaemonStatus(TypedDict):
+    """Result of `daemon/status`."""
+
+    version: str
+    contract_version: str
+    state: Literal["running", "stopping"]
+    process: ProcessFacts
+    uptime_seconds: float
+    socket_path: str
+    state_root: str
+    log_path: str
+    connections: int
+    open_realms: int
+    active_turns: int
+    event_streams: int
+    sqlite_version: NotRequired[str]
+
+
+class DaemonStop(TypedDict):
+    """`daemon/stop`: take no new work, let turns end up to a deadline, commit, exit."""
+
+    deadline_seconds: NotRequired[float | None]
+
+
+class DaemonStopping(TypedDict):
+    """Result of `daemon/stop`; the connection closes when the daemon has ended."""
+
+    stopping: bool
+    pid: int
+    active_turns: int
+    deadline_seconds: float
+
+
+class ClientInfo(TypedDict):
+    """Who calls. Shown to others as the holder of a turn; never a source of authority."""
+
+    name: str
+    version: str
+    surface: str
+    pid: NotRequired[int | None]
+
+
+class ProtocolRange(TypedDict):
+    min: int
+    max: int
+
+
+class ProviderCredentials(TypedDict):
+    """Keys live in memory only, for turns of this connection, and are never shown again."""
+
+    api_key: NotRequired[str | None]
+    base_url: NotRequired[str | None]
+
+
+class Initialize(TypedDict):
+    """`initialize`: who calls, and the realm that this connection is bound to."""
+
+    client: NotRequired[ClientInfo | None]
+    protocol: NotRequired[ProtocolRange | None]
+    realm_id: NotRequired[str | None]
+    workspace: NotRequired[str | None]
+    isolated: NotRequired[bool]
+    instance_id: NotRequired[str | None]
+    backend: NotRequired[Literal["sqlite", "jsonl", "redb", "memory"] | None]
+    credentials: NotRequired[dict[str, ProviderCredentials] | None]
+    contract_version: NotRequired[str | None]
+
+
+class ServerInfo(TypedDict):
+    name: str
+    version: str
+
+
+class Initialized(TypedDict):
+    """Result of `initialize`."""
+
+    server_info: ServerInfo
+    contract_version: str
+    protocol: dict[str, int]
+    methods: list[str]
+    pid: int
+    realm_id: str
+    origin: str
+    instance_id: NotRequired[str]
+    backend: NotRequired[str]
+    state_root: str
+    limits: dict[str, Any]
+
+
+class ModelsCatalog(TypedDict):
+    """`models/catalog`."""
+
+
+class ModelInfo(TypedDict):
+    id: str
+    display_name: str
+    tier: str
+    context_window: NotRequired[int]
+    max_output_tokens: NotRequired[int]
+    server_id: NotRequired[str]
+
+
+class ProviderModels(TypedDict):
+    """One provider. `configured` says whether a turn could use it right now, and `note` what is missing if not."""
+
+    provider: str
+    default_model_id: str
+    configured: bool
+    note: NotRequired[str]
+    models: list[ModelInfo]
+
+
+class Catalog(TypedDict):
+    """Result of `models/catalog`. `default` is the model that a session without a model gets; absent without any."""
+
+    contract_version: dict[str, int]
+    providers: list[ProviderModels]
+    default: NotRequired[dict[str, Any]]
+
+
+class RealmCreate(TypedDict):
+    """`realm/create`: make a realm and pin its backend. One that exists with the same backend is left as it is."""
+
+    realm_id: str
+    backend: NotRequired[Literal["sqlite", "jsonl", "redb", "memory"] | None]
+
+
+class RealmDetails(TypedDict):
+    realm_id: str
+    exists: bool
+    origin: str
+    backend: NotRequired[str]
+    created_at: NotRequired[int]
+    path: NotRequired[str]
+    connections: int
+    active_turns: int
+    open: bool
+    sessions: NotRequired[int]
+    messages: NotRequired[int]
+    bytes_on_disk: NotRequired[int]
+    format_version: NotRequired[int]
+    problem: NotRequired[str]
+
+
+class RealmCurrent(TypedDict):
+    """`realm/current`: the realm of this connection, whether it exists on the disk yet or not."""
+
+
+class RealmInfo(TypedDict):
+    """A realm. `created_at` is in Unix seconds; `connections` and `active_turns` are those of this daemon right now."""
+
+    realm_id: str
+    exists: bool
+    origin: str
+    backend: NotRequired[str]
+    created_at: NotRequired[int]
+    path: NotRequired[str]
+    connections: int
+    active_turns: int
+    open: bool
+
+
+class RealmList(TypedDict):
+    """`realm/list`: every realm below the state root."""
+
+
+class RealmPage(TypedDict):
+    """Result of `realm/list`."""
+
+    realms: list[RealmInfo]
+
+
+class RealmShow(TypedDict):
+    """`realm/show`; without `realm_id`, of this connection's realm."""
+
+    realm_id: NotRequired[str | None]
+
+
+class SessionArchive(TypedDict):
+    """`session/archive` and `session/unarchive`."""
+
+    session_id: str
+    idempotency_key: NotRequired[str | None]
+
+
+class SessionArchived(TypedDict):
+    """Result of `session/archive` and `session/unarchive`."""
+
+    session_id: str
+    session_ref: str
+    archived: bool
+
+
+class PromptText(TypedDict):
+    """One text block of a prompt."""
+
+    type: Literal["text"]
+    text: str
+
+
+class SessionCreate(TypedDict):
+    """`session/create`: build the agent, store the session, and run its first turn."""
+
+    prompt: str | list[PromptText]
+    initial_turn: NotRequired[Literal["run_immediately", "deferred"]]
+    model: NotRequired[str | None]
+    provider: NotRequired[str | None]
+    system_prompt: NotRequired[str | None]
+    max_tokens: NotRequired[int | None]
+    temperature: NotRequired[float | None]
+    provider_params: NotRequired[dict[str, Any] | None]
+    labels: NotRequired[dict[str, str] | None]
+    session_events: NotRequired[bool]
+    idempotency_key: NotRequired[str | None]
+
+
+class Usage(TypedDict):
+    """Tokens as the provider counted them; input includes cached tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cache_creation_tokens: NotRequired[int]
+    cache_read_tokens: NotRequired[int]
+
+
+class RunResult(TypedDict):
+    """What a completed turn gives. `turns` counts calls of the model, as in the public contract."""
+
+    session_id: str
+    session_ref: str
+    turn_id: str
+    text: str
+    turns: int
+    tool_calls: int
+    usage: Usage
+    model: str
+    provider: str
+    stop_reason: str
+    cursor: int
+
+
+class SessionDeferred(TypedDict):
+    """Result of a deferred `session/create`."""
+
+    session_id: str
+    session_ref: str
+
+
+class SessionHistoryParams(TypedDict):
+    """`session/history`: committed messages, oldest first."""
+
+    session_id: str
+    offset: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class SystemMessage(TypedDict):
+    role: Literal["system"]
+    content: str
+    created_at: str
+
+
+class SystemNotice(TypedDict):
+    """A word of the daemon's own in the transcript: a turn was interrupted or lost. The model sees `body` as text."""
+
+    role: Literal["system_notice"]
+    kind: Literal["generic"]
+    body: str
+    created_at: str
+
+
+class TextContent(TypedDict):
+    type: Literal["text"]
+    text: str
+
+
+class UserMessage(TypedDict):
+    role: Literal["user"]
+    content: str | list[TextContent]
+    created_at: str
+    run_id: NotRequired[str]
+
+
+class TextData(TypedDict):
+    text: str
+    meta: NotRequired[dict[str, Any]]
+
+
+class TextBlock(TypedDict):
+    block_type: Literal["text"]
+    data: TextData
+
+
+class ReasoningData(TypedDict):
+    text: NotRequired[str]
+    meta: NotRequired[dict[str, Any]]
+
+
+class ReasoningBlock(TypedDict):
+    block_type: Literal["reasoning"]
+    data: ReasoningData
+
+
+class ToolUseData(TypedDict):
+    id: str
+    name: str
+    args: dict[str, Any]
+    meta: NotRequired[dict[str, Any]]
+
+
+class ToolUseBlock(TypedDict):
+    block_type: Literal["tool_use"]
+    data: ToolUseData
+
+
+class AssistantMessage(TypedDict):
+    """`stop_reason` "cancelled" marks an answer that an interrupt cut off: what is here is all that had arrived."""
+
+    role: Literal["block_assistant"]
+    blocks: list[TextBlock | ReasoningBlock | ToolUseBlock]
+    stop_reason: Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "content_filter", "cancelled", "refusal", "pause_turn", "context_window_exceeded"]
+    created_at: str
+    run_id: NotRequired[str]
+
+
+class ToolResult(TypedDict):
+    tool_use_id: str
+    content: str | list[TextContent]
+    is_error: bool
+
+
+class ToolResultsMessage(TypedDict):
+    role: Literal["tool_results"]
+    results: list[ToolResult]
+    created_at: str
+    run_id: NotRequired[str]
+
+
+class SessionHistory(TypedDict):
+    """A page of committed messages. `limit` is what was asked for, `has_more` whether messages follow this page."""
+
+    session_id: str
+    session_ref: str
+    message_count: int
+    offset: int
+    limit: int
+    has_more: bool
+    messages: list[SystemMessage | SystemNotice | UserMessage | AssistantMessage | ToolResultsMessage]
+
+
+class SessionLabel(TypedDict):
+    """`session/label`: set (text) or remove (null) labels, leave the others."""
+
+    session_id: str
+    labels: dict[str, str | None]
+
+
+class SessionLabels(TypedDict):
+    """Result of `session/label`."""
+
+    session_id: str
+    labels: dict[str, str]
+
+
+class SessionList(TypedDict):
+    """`session/list`: newest change first."""
+
+    labels: NotRequired[dict[str, str] | None]
+    limit: NotRequired[int]
+    offset: NotRequired[int]
+    include_archived: NotRequired[bool]
+
+
+class SessionSummary(TypedDict):
+    """One row of the list. Times are Unix seconds."""
+
+    session_id: str
+    session_ref: str
+    created_at: int
+    updated_at: int
+    message_count: int
+    total_tokens: int
+    is_active: bool
+    archived: bool
+    title: str
+    model: str
+    provider: str
+    realm_id: str
+    instance_id: NotRequired[str]
+    backend: str
+    config_generation: int
+    labels: NotRequired[dict[str, str]]
+
+
+class SessionPage(TypedDict):
+    """Result of `session/list`."""
+
+    sessions: list[SessionSummary]
+
+
+class SessionRead(TypedDict):
+    """`session/read`: what a session is and how its last turn ended."""
+
+    session_id: str
+
+
+class Holder(TypedDict):
+    """Who started a turn."""
+
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    instance_id: NotRequired[str]
+
+
+class ToolCallRecord(TypedDict):
+    """One line of a turn's ledger."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    fate: Literal["ran", "may_have_run", "never_ran"]
+    is_error: NotRequired[bool]
+
+
+class TurnInfo(TypedDict):
+    """A turn as it stands. Times are Unix milliseconds."""
+
+    turn_id: str
+    session_id: str
+    ordinal: int
+    state: Literal["running", "completed", "interrupted", "failed", "lost"]
+    started_at_ms: int
+    ended_at_ms: NotRequired[int]
+    holder: Holder
+    usage: Usage
+    error: NotRequired[dict[str, Any]]
+    tool_calls: list[ToolCallRecord]
+
+
+class SessionInfo(TypedDict):
+    """What `session/read` gives: the list's row and more."""
+
+    session_id: str
+    session_ref: str
+    created_at: int
+    updated_at: int
+    message_count: int
+    total_tokens: int
+    is_active: bool
+    archived: bool
+    title: str
+    model: str
+    provider: str
+    realm_id: str
+    instance_id: NotRequired[str]
+    backend: str
+    config_generation: int
+    labels: NotRequired[dict[str, str]]
+    usage: dict[str, int]
+    system_prompt: NotRequired[str]
+    last_assistant_text: NotRequired[str]
+    staged_prompt: NotRequired[str]
+    cursor: int
+    active_turn: NotRequired[dict[str, Any]]
+    last_turn: NotRequired[TurnInfo]
+
+
+class StreamClose(TypedDict):
+    """`session/stream_close`."""
+
+    stream_id: str
+
+
+class StreamClosed(TypedDict):
+    """Result of `session/stream_close`."""
+
+    stream_id: str
+    closed: bool
+    already_closed: bool
+
+
+class StreamOpen(TypedDict):
+    """`session/stream_open`: follow a session's events."""
+
+    session_id: str
+    cursor: NotRequired[int | None]
+    until: NotRequired[Literal["closed", "turn_end"]]
+
+
+class StreamOpened(TypedDict):
+    """Result of `session/stream_open`. `cursor` is where the stream begins."""
+
+    stream_id: str
+    session_id: str
+    opened: bool
+    cursor: int
+    active_turn: NotRequired[dict[str, Any]]
+
+
+class ToolDefinition(TypedDict):
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+
+
+class ToolsRegister(TypedDict):
+    """`tools/register`: offer tools to the turns of this realm for as long as this connection lives."""
+
+    tools: list[ToolDefinition]
+
+
+class ToolsRegistered(TypedDict):
+    """Result of `tools/register`."""
+
+    registered: int
+
+
+class TurnInterrupt(TypedDict):
+    """`turn/interrupt`: cancel the running turn. The reply comes after what was produced is committed."""
+
+    session_id: str
+    turn_id: NotRequired[str | None]
+
+
+class TurnInterrupted(TypedDict):
+    """Result of `turn/interrupt`. `outcome` is `completed` when the turn finished before the interrupt reached it."""
+
+    session_id: str
+    turn_id: str
+    interrupted: bool
+    result: Literal["interrupted"]
+    outcome: Literal["completed", "interrupted", "failed"]
+
+
+class TurnRead(TypedDict):
+    """`turn/read`: how a turn ended and what each of its tool calls did."""
+
+    session_id: str
+    turn_id: NotRequired[str | None]
+
+
+class TurnStart(TypedDict):
+    """`turn/start`: run one turn. SESSION_BUSY at once when another one runs."""
+
+    session_id: str
+    prompt: str | list[PromptText]
+    model: NotRequired[str | None]
+    provider: NotRequired[str | None]
+    max_tokens: NotRequired[int | None]
+    temperature: NotRequired[float | None]
+    provider_params: NotRequired[dict[str, Any] | None]
+    session_events: NotRequired[bool]
+    idempotency_key: NotRequired[str | None]
+
+
+class EventSource(TypedDict):
+    type: Literal["session"]
+    session_id: str
+
+
+class RunInput(TypedDict):
+    kind: Literal["content"]
+    content: str | list[TextContent]
+
+
+class RunIdentity(TypedDict):
+    run_id: str
+
+
+class RunStarted(TypedDict):
+    type: Literal["run_started"]
+    session_id: str
+    input: RunInput
+    identity: RunIdentity
+
+
+class RunCompleted(TypedDict):
+    """The turn is committed."""
+
+    type: Literal["run_completed"]
+    session_id: str
+    result: str
+    usage: Usage
+    extraction_required: bool
+
+
+ErrorReport = TypedDict("ErrorReport", {"class": str, "message": str})
+
+
+class RunFailed(TypedDict):
+    """The turn failed, or was interrupted (`error_class` "cancelled"); what was produced is committed."""
+
+    type: Literal["run_failed"]
+    session_id: str
+    error: str
+    error_class: str
+    error_report: ErrorReport
+
+
+class TurnStarted(TypedDict):
+    """A call of the model begins; `turn_number` counts them within the turn, from 1."""
+
+    type: Literal["turn_started"]
+    turn_number: int
+
+
+class Delta(TypedDict):
+    type: Literal["text_delta", "reasoning_delta"]
+    delta: str
+
+
+class Complete(TypedDict):
+    type: Literal["text_complete", "reasoning_complete"]
+    content: str
+
+
+class ToolCallRequested(TypedDict):
+    type: Literal["tool_call_requested"]
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+class ToolExecutionStarted(TypedDict):
+    type: Literal["tool_execution_started"]
+    id: str
+    name: str
+
+
+class ToolExecutionCompleted(TypedDict):
+    type: Literal["tool_execution_completed"]
+    id: str
+    name: str
+    content: list[dict[str, Any]]
+    is_error: bool
+    duration_ms: int
+
+
+class ToolExecutionTimedOut(TypedDict):
+    type: Literal["tool_execution_timed_out"]
+    id: str
+    name: str
+    timeout_ms: int
+
+
+class ToolResultReceived(TypedDict):
+    type: Literal["tool_result_received"]
+    id: str
+    name: str
+    is_error: bool
+    content: list[dict[str, Any]]
+
+
+class TurnCompleted(TypedDict):
+    """A call of the model has ended."""
+
+    type: Literal["turn_completed"]
+    stop_reason: str
+    usage: Usage
+
+
+class RetryPlan(TypedDict):
+    attempt: int
+    max_retries: int
+    selected_delay_ms: int
+
+
+class RetryFailure(TypedDict):
+    message: str
+
+
+class Retry(TypedDict):
+    plan: RetryPlan
+    failure: RetryFailure
+
+
+class Retrying(TypedDict):
+    type: Literal["retrying"]
+    retry: Retry
+
+
+class TruncationReason(TypedDict):
+    kind: Literal["stream_lagged"]
+    dropped: int
+
+
+class StreamTruncated(TypedDict):
+    """This reader missed `dropped` events; what follows is whole again. Its `seq` is that of the last missed event."""
+
+    type: Literal["stream_truncated"]
+    reason: TruncationReason
+
+
+class EventEnvelope(TypedDict):
+    event_id: str
+    source: EventSource
+    seq: int
+    timestamp_ms: int
+    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | StreamTruncated
+
+
+class SessionEvent(TypedDict):
+    """Notification `session/event`: an event of a turn that this connection started."""
+
+    session_id: str
+    event: EventEnvelope
+
+
+class StreamEvent(TypedDict):
+    """Notification `session/stream_event`. `sequence` counts within the stream, from 1; `event.seq` is the cursor."""
+
+    stream_id: str
+    sequence: int
+    session_id: str
+    event: EventEnvelope
+
+
+class StreamEnd(TypedDict):
+    """Notification `session/stream_end`."""
+
+    stream_id: str
+    session_id: str
+    ended: bool
+    outcome: Literal["remote_end", "explicit_close", "terminal_error"]

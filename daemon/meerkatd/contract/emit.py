@@ -1,0 +1,252 @@
+"""Writes everything that is generated from the contract: client types, JSON Schema, reference pages.
+
+    python -m meerkatd.contract.emit           write the files
+    python -m meerkatd.contract.emit --check   exit 1 when a file is not what would be written
+
+The files are checked in; a test runs the check. Paths are below the root of a source checkout.
+"""
+
+import json
+import sys
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+from typing_extensions import is_typeddict
+
+from meerkat_client.wire.codes import TABLE
+
+from . import event
+from .methods import METHODS, Method
+
+_ROOT = Path(__file__).resolve().parents[3]
+_GENERATED = "Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost."
+_NOTIFICATIONS: tuple[tuple[str, type, str], ...] = (
+    ("session/event", event.SessionEvent, "An event of a turn that this connection started, before its response."),
+    ("session/stream_event", event.StreamEvent, "An event of a stream that this connection opened."),
+    ("session/stream_end", event.StreamEnd, "The last word of a stream."),
+)
+
+
+def _hints(shape: type) -> dict[str, Any]:
+    return get_type_hints(shape, include_extras=True)
+
+
+def _bare(hint: Any) -> Any:
+    """A hint without `Annotated`, `Required` and `NotRequired`."""
+    while get_origin(hint) in (Annotated, NotRequired, Required):
+        hint = get_args(hint)[0]
+    return hint
+
+
+def _members(hint: Any) -> Iterable[Any]:
+    """Every type that a hint is made of."""
+    hint = _bare(hint)
+    arguments = () if get_origin(hint) is Literal else get_args(hint)
+    return [hint, *(member for argument in arguments for member in _members(argument))]
+
+
+def _is_shape(hint: Any) -> bool:
+    return isinstance(hint, type) and (is_typeddict(hint) or issubclass(hint, BaseModel))
+
+
+def _shapes() -> list[type]:
+    """All shapes that cross the wire, each after those that it uses."""
+    ordered: dict[type, None] = {}
+
+    def visit(hint: Any) -> None:
+        for member in _members(hint):
+            if _is_shape(member) and member not in ordered:
+                for field in _hints(member).values():
+                    visit(field)
+                ordered[member] = None
+
+    for method in METHODS:
+        visit(method.params)
+        visit(method.result)
+    for _, shape, _ in _NOTIFICATIONS:
+        visit(shape)
+    return list(ordered)
+
+
+def _spell(hint: Any) -> str:
+    """A hint as Python source."""
+    hint = _bare(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"Literal[{', '.join(json.dumps(value) for value in arguments)}]"
+    if origin in (Union, types.UnionType):
+        return " | ".join(_spell(argument) for argument in arguments)
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(_spell(argument) for argument in arguments)}]"
+    if hint is type(None):
+        return "None"
+    return "Any" if hint is Any else str(hint.__name__)
+
+
+def _fields(shape: type) -> list[tuple[str, Any, bool, FieldInfo | None]]:
+    """(name, hint, required, pydantic's field) of each field."""
+    if issubclass(shape, BaseModel):
+        hints = _hints(shape)
+        return [(name, hints[name], field.is_required(), field) for name, field in shape.model_fields.items()]
+    required: frozenset[str] = shape.__required_keys__  # type: ignore[attr-defined]
+    return [(name, hint, name in required, None) for name, hint in _hints(shape).items()]
+
+
+def _first_line(shape: type) -> str:
+    return (shape.__doc__ or "").strip().split("\n")[0]
+
+
+def python_types() -> str:
+    """`meerkat_client/types.py`."""
+    lines = [
+        '"""Shapes of the wire as typed dictionaries, for users of the client.',
+        "",
+        _GENERATED,
+        '"""',
+        "",
+        "from typing import Any, Literal, NotRequired, TypedDict",
+    ]
+    for shape in _shapes():
+        lines += ["", "", *_python_type(shape)]
+    return "\n".join(lines) + "\n"
+
+
+def _python_type(shape: type) -> list[str]:
+    fields = _fields(shape)
+    if not all(name.isidentifier() and name not in ("class",) for name, *_ in fields):
+        body = ", ".join(f"{json.dumps(name)}: {_spell(hint)}" for name, hint, *_ in fields)
+        return [f'{shape.__name__} = TypedDict("{shape.__name__}", {{{body}}})']
+    lines = [f"class {shape.__name__}(TypedDict):"]
+    if _first_line(shape):
+        lines.append(f'    """{_first_line(shape)}"""')
+    if fields and _first_line(shape):
+        lines.append("")
+    for name, hint, required, _ in fields:
+        lines.append(f"    {name}: {_spell(hint) if required else f'NotRequired[{_spell(hint)}]'}")
+    return lines if fields or _first_line(shape) else [*lines, "    pass"]
+
+
+def json_schema() -> str:
+    """JSON Schema of all methods, errors and notifications."""
+    document: dict[str, Any] = {
+        "$comment": _GENERATED,
+        "methods": {
+            method.name: {
+                "summary": method.summary,
+                "params": method.params.model_json_schema(),
+                "result": TypeAdapter(method.result).json_schema(),
+            }
+            for method in METHODS
+        },
+        "notifications": {name: TypeAdapter(shape).json_schema() for name, shape, _ in _NOTIFICATIONS},
+        "errors": {code: row._asdict() for code, row in TABLE.items()},
+    }
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _table(shape: type) -> list[str]:
+    fields = _fields(shape)
+    if not fields:
+        return ["No fields."]
+    lines = ["| field | type | | |", "|---|---|---|---|"]
+    for name, hint, required, field in fields:
+        default = "required" if required else "optional"
+        if field is not None and not required and field.default is not None:
+            default = f"default `{json.dumps(field.default)}`"
+        description = (field.description if field is not None else None) or _annotated_description(hint)
+        lines.append(f"| `{name}` | `{_cell(_spell(hint))}` | {default} | {_cell(description)} |")
+    return lines
+
+
+def _annotated_description(hint: Any) -> str:
+    for metadata in getattr(hint, "__metadata__", ()):
+        if isinstance(metadata, FieldInfo) and metadata.description:
+            return metadata.description
+    return ""
+
+
+def methods_page() -> str:
+    """docs/reference/methods.md."""
+    lines = ["# Methods", "", f"<!-- {_GENERATED} -->", "", "Every request of the daemon's socket, by name.", ""]
+    lines += ["| method | |", "|---|---|"]
+    lines += [f"| [`{method.name}`](#{method.name.replace('/', '')}) | {method.summary} |" for method in METHODS]
+    for method in METHODS:
+        lines += ["", *_method(method)]
+    lines += ["", "## Notifications", "", "Sent by the daemon, without an id and without a reply."]
+    for name, shape, summary in _NOTIFICATIONS:
+        lines += ["", f"### {name}", "", summary, "", *_table(shape)]
+    lines += ["", "## Shapes", "", "What the results above are made of."]
+    for shape in _shapes():
+        if not issubclass(shape, BaseModel):
+            lines += ["", f"### {shape.__name__}", "", _first_line(shape), "", *_table(shape)]
+    return "\n".join(lines) + "\n"
+
+
+def _method(method: Method) -> list[str]:
+    results = [member.__name__ for member in _members(method.result) if _is_shape(member)]
+    links = " or ".join(f"[{name}](#{name.lower()})" for name in results)
+    return [f"## {method.name}", "", method.summary, "", *_table(method.params), "", f"Result: {links}."]
+
+
+def errors_page() -> str:
+    """docs/reference/errors.md."""
+    lines = [
+        "# Errors",
+        "",
+        f"<!-- {_GENERATED} -->",
+        "",
+        "One table for every surface. Programs test the code; numbers are for protocols that need one.",
+        "",
+        "| code | JSON-RPC | HTTP | exit | retry | whose turn | what happened | what to do |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in TABLE.values():
+        retry = "yes" if row.retryable else "no"
+        lines.append(
+            f"| `{row.code}` | {row.rpc} | {row.http} | {row.exit} | {retry} | {row.fault} | "
+            f"{_cell(row.summary)} | {_cell(row.hint)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "client/python/meerkat_client/types.py": python_types,
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/methods.md": methods_page,
+    "docs/reference/schema.json": json_schema,
+}
+
+
+def stale() -> list[str]:
+    """Files that are not what would be written."""
+    return [
+        name
+        for name, make in FILES.items()
+        if not (_ROOT / name).is_file() or (_ROOT / name).read_text(encoding="utf-8") != make()
+    ]
+
+
+def main() -> int:
+    """Write the files, or check them; returns the exit status."""
+    if "--check" in sys.argv[1:]:
+        for name in stale():
+            print(f"{name} is not up to date: run `python -m meerkatd.contract.emit`")
+        return 1 if stale() else 0
+    for name, make in FILES.items():
+        path = _ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(make(), encoding="utf-8")
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
