@@ -138,10 +138,12 @@ class BlockingClient:
     def begin(self, method: str, params: Mapping[str, Any] | None = None) -> Pending:
         """Ask without waiting. What does not fit into the socket yet is sent while waiting.
 
+        Ctrl-C meanwhile is raised by the next wait: otherwise nobody could tell whether the request was sent.
+
         Raises:
             RkatError: the request cannot be sent; nothing was begun.
         """
-        with self._gate:
+        with self._gate.remembering:
             pending, frame = self._protocol.request(method, params)
             self._unsent += frame
             self._flush()
@@ -189,7 +191,7 @@ class BlockingClient:
         Raises:
             RkatError: it cannot be sent.
         """
-        with self._gate:
+        with self._gate.remembering:
             self._unsent += self._protocol.notification(method, params)
             self._flush()
 

@@ -1,0 +1,23 @@
+"""Fixtures of the protocol's tests. The test double is the one that the process tests run as a daemon."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lifecycle"))
+
+from protocol_door import Door, code_of, open_door
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with open_door() as opened:
+        yield opened
+
+
+@pytest.fixture
+def code() -> Callable[[Any], str]:
+    return code_of
