@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from conftest import AT_ONCE, ask, collect, completed
 from dialects import ANTHROPIC, KEY, OPENAI, Dialect
+from provider_kit import AT_ONCE, ask, collect, completed
 from scripted_server import Exchange, ScriptedServer
 
 from meerkatd.agent.port import Provider, Retrying, TextDelta
