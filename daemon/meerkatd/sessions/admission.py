@@ -253,7 +253,7 @@ class Admission:
         endpoint: Endpoint,
         options: AgentOptions,
     ) -> None:
-        session.events.forget_before(turn.first_cursor)
+        session.forget_old_events(turn)
         defaults = self._agents.defaults()
         meta = session.meta
 

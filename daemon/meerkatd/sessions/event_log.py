@@ -102,7 +102,7 @@ class EventLog:
         self._changed = trio.Event()
 
     def forget_before(self, cursor: Cursor) -> None:
-        """Drop events up to `cursor`: a new turn begins, the one before the last is history."""
+        """Drop events up to `cursor`; a reader that lags behind it is told."""
         while self._folded and self._folded[0].last <= cursor:
             self._drop_folded()
         while self._events and self._events[0].seq <= cursor:

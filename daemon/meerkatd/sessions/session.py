@@ -29,6 +29,7 @@ class Session:
         self.users = 0
         self.closing = False
         self.changing = trio.Lock()
+        self._events_from = events.last
 
     def __repr__(self) -> str:
         return f"<Session {self.row.session_id} {'busy' if self.turn else 'idle'} {self.row.message_count} messages>"
@@ -71,6 +72,11 @@ class Session:
                 f"Session {self.session_id} is archived.",
                 details={"session_id": self.session_id, "archived_at_ms": self.row.archived_ms},
             )
+
+    def forget_old_events(self, turn: Turn) -> None:
+        """A turn begins: keep the events of the one before it, for readers that come back, and drop older ones."""
+        self.events.forget_before(self._events_from)
+        self._events_from = turn.first_cursor
 
     def replace_row(self, row: SessionRow) -> None:
         self.row = row

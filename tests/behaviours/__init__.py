@@ -1,0 +1,1 @@
+"""What the daemon promises, as a list, and each promise held over every surface."""

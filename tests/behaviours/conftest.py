@@ -1,0 +1,89 @@
+"""The daemon in this process, with its real socket and store and a scripted provider, and a client of each door."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import trio
+from tests.behaviours.surfaces import Peer, open_door
+from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
+
+from meerkat_client.wire.paths import places
+from meerkatd.app import Daemon
+from meerkatd.lifecycle.ready import ReadyPipe
+from meerkatd.settings import Settings
+
+SURFACES = ("framed", "ws-cbor", "ws-json")
+# Any of these tests takes milliseconds; what hangs is told as such.
+HANG_SECONDS = 20
+
+
+@dataclass
+class House:
+    """A running daemon and what a test wants to reach of it."""
+
+    settings: Settings
+    provider: ScriptedProvider
+    connect: Callable[..., AbstractAsyncContextManager[Peer]]
+    ended: trio.Event
+
+    def realm_folders(self) -> list[str]:
+        folder = os.path.join(self.settings.state_root, "realms")
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+class Ready(ReadyPipe):
+    """The daemon's word that it accepts, for a test in the same process."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.event = trio.Event()
+
+    def ready(self) -> None:
+        self.event.set()
+
+
+async def _no_preload() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture(params=SURFACES)
+async def house(request, nursery):
+    with trio.fail_after(HANG_SECONDS):
+        async with AsyncExitStack() as stack:
+            # A socket's path is short; pytest's own folders are not.
+            root = stack.enter_context(tempfile.TemporaryDirectory(prefix="md-"))
+            os.chmod(root, 0o700)
+            settings = Settings(places=places(f"{root}/state", runtime_dir=f"{root}/run"), drain_seconds=5.0)
+            os.mkdir(settings.state_root, 0o700)
+            provider = ScriptedProvider()
+            ended = trio.Event()
+            ready = Ready()
+
+            async def run() -> None:
+                daemon = Daemon(
+                    settings, make_agents=lambda realm: ScriptedAgents(provider, realm.tools), preload=_no_preload
+                )
+                await daemon.run(ready)
+                ended.set()
+
+            nursery.start_soon(run)
+            await ready.event.wait()
+
+            @asynccontextmanager
+            async def connect(**initialize: Any) -> AsyncIterator[Peer]:
+                async with open_door(request.param, settings.socket_path) as door, trio.open_nursery() as inner:
+                    peer = Peer(door, inner)
+                    inner.start_soon(peer.read)
+                    if initialize.pop("greet", True):
+                        initialize.setdefault("client", {"name": "test", "version": "1", "surface": request.param})
+                        await peer.call("initialize", **initialize)
+                    yield peer
+                    inner.cancel_scope.cancel()
+
+            yield House(settings, provider, connect, ended)
+            nursery.cancel_scope.cancel()

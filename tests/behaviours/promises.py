@@ -1,0 +1,51 @@
+"""The list of behaviours. A test cites the ids that it holds; `test_promises.py` checks that none is left out.
+
+The same body runs over every surface, so a promise that holds through one door only turns red.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+PROMISES = {
+    "CON-1": "The first request is initialize; anything else is refused, and so is a second initialize.",
+    "CON-2": "A connection is bound to one realm: by id, by workspace, or a fresh one of its own.",
+    "CON-3": "Unknown methods, unknown fields and wrong types are refused by name, and nothing happens.",
+    "CON-4": "Replies may be out of order: a long request does not hold up a short one.",
+    "CON-5": "cancel {request_id} of a turn interrupts it, and the reply tells so.",
+    "REA-1": "The same realm id shares sessions between connections; another one sees nothing of them.",
+    "REA-2": "A realm is not on the disk before its first write.",
+    "REA-3": "A backend hint that contradicts the manifest is refused, naming both.",
+    "SES-1": "create answers with the turn's result and stores the session with its first turn.",
+    "SES-2": "A session whose first turn failed is named in the error and can go on.",
+    "SES-3": "A deferred session is seen by everybody and runs with its first turn.",
+    "SES-4": "The list is newest change first, by offset and limit and labels; archived ones only on request.",
+    "SES-5": "History is oldest first, dense, by offset and limit; an offset past the end is an empty page.",
+    "SES-6": "An archived session keeps history and read, leaves the list, and refuses every change.",
+    "SES-7": "read and list carry realm, backend and config generation.",
+    "TUR-1": "A second turn is refused at once with SESSION_BUSY, which names the holder.",
+    "TUR-2": "interrupt works from any connection; its reply comes after the commit; the caller gets REQUEST_CANCELLED.",
+    "TUR-3": "interrupt of an idle session is SESSION_NOT_RUNNING.",
+    "TUR-4": "A turn outlives the connection that started it.",
+    "TUR-5": "The same idempotency key gives the first outcome; with other params it is refused.",
+    "EVE-1": "Events of a turn come to its starter before the response; session_events: false sends none.",
+    "EVE-2": "A stream opened in the middle of a turn replays the turn so far and follows it.",
+    "EVE-3": "A stream resumes after any cursor and misses nothing.",
+    "EVE-4": "stream_end is a stream's last word; closing twice is told apart.",
+    "TOO-1": "A turn asks the connection that registered a tool, wherever it was started from.",
+    "TOO-2": "A tool whose client vanishes is an error that the model sees; the turn goes on.",
+    "DAE-1": "A daemon that stops lets turns end, then interrupts and commits them; new turns are refused meanwhile.",
+}
+
+T = TypeVar("T", bound=Callable[..., object])
+
+
+def holds(*ids: str) -> Callable[[T], T]:
+    """Mark a test with the promises that it holds."""
+    unknown = [each for each in ids if each not in PROMISES]
+    assert not unknown, f"no such promise: {unknown}"
+
+    def mark(test: T) -> T:
+        test.__dict__["promises"] = ids
+        return test
+
+    return mark

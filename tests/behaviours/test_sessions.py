@@ -1,0 +1,128 @@
+"""Sessions, through every door."""
+
+from tests.behaviours.conftest import House
+from tests.behaviours.promises import holds
+from tests.behaviours.test_connections import refused
+
+from meerkatd.errors import ProviderError
+
+
+async def create(house: House, peer, prompt: str = "hello", **more) -> str:
+    house.provider.answers("hi")
+    return (await peer.call("session/create", prompt=prompt, **more))["session_id"]
+
+
+@holds("SES-1", "SES-7")
+async def test_create_answers_with_the_result_and_stores_the_session(house: House):
+    async with house.connect(realm_id="r") as peer:
+        house.provider.answers("hi ", "there")
+        result = await peer.call("session/create", prompt="say hi", labels={"team": "a"}, system_prompt="Be kind.")
+        assert result["text"] == "hi there"
+        assert (result["turns"], result["tool_calls"]) == (1, 0)
+        assert result["usage"]["output_tokens"] == 2
+        assert result["session_ref"] == f"r:{result['session_id']}"
+        row = (await peer.call("session/list"))["sessions"][0]
+        assert (row["title"], row["message_count"], row["is_active"]) == ("say hi", 2, False)
+        assert (row["realm_id"], row["backend"], row["config_generation"]) == ("r", "sqlite", 4)
+        read = await peer.call("session/read", session_id="last")
+        assert {**row, **read} == read
+        assert read["last_assistant_text"] == "hi there"
+        assert read["system_prompt"] == "Be kind."
+        assert read["labels"] == {"team": "a"}
+        assert read["last_turn"]["state"] == "completed"
+        assert house.provider.requests[0].system == "Be kind."
+
+
+@holds("SES-2")
+async def test_a_session_whose_first_turn_failed_is_named_and_goes_on(house: House):
+    async with house.connect() as peer:
+        house.provider.answers(ProviderError("The provider is down.", details={"kind": "server"}))
+        error = await refused(peer.call("session/create", prompt="hello"))
+        assert error.code == "PROVIDER_ERROR"
+        assert error.details["session_created"] is True
+        house.provider.answers("better now")
+        again = await peer.call("turn/start", session_id=error.details["session_id"], prompt="again")
+        assert again["text"] == "better now"
+
+
+@holds("SES-3")
+async def test_a_deferred_session_is_seen_by_everybody_and_runs_with_its_first_turn(house: House):
+    async with house.connect(realm_id="r") as one, house.connect(realm_id="r") as two:
+        created = await one.call("session/create", prompt="first", initial_turn="deferred")
+        assert set(created) == {"session_id", "session_ref"}
+        assert (await two.call("session/list"))["sessions"][0]["message_count"] == 0
+        assert (await two.call("session/history", session_id="last"))["messages"] == []
+        house.provider.answers("done")
+        assert (await two.call("turn/start", session_id="last", prompt="second"))["text"] == "done"
+        history = await one.call("session/history", session_id="last")
+        assert history["messages"][0]["content"] == "first\n\nsecond"
+
+
+@holds("SES-4")
+async def test_the_list_is_by_recency_page_and_label(house: House):
+    async with house.connect(realm_id="r") as peer:
+        ids = [await create(house, peer, labels={"n": str(n % 2), "all": "x"}) for n in range(5)]
+
+        async def listed(**params):
+            return [row["session_id"] for row in (await peer.call("session/list", **params))["sessions"]]
+
+        assert await listed() == ids[::-1]
+        house.provider.answers("again")
+        await peer.call("turn/start", session_id=ids[0], prompt="go on")
+        expected = [ids[0], *ids[:0:-1]]
+        assert await listed() == expected
+        assert await listed(limit=2, offset=1) == expected[1:3]
+        assert await listed(offset=99) == []
+        assert await listed(labels={"n": "1", "all": "x"}) == [ids[3], ids[1]]
+        assert await listed(labels={"n": "9"}) == []
+        await peer.call("session/archive", session_id=ids[3])
+        assert ids[3] not in await listed()
+        assert ids[3] in await listed(include_archived=True)
+
+
+@holds("SES-5")
+async def test_history_is_oldest_first_and_paged_without_gaps(house: House):
+    async with house.connect() as peer:
+        await create(house, peer, prompt="p0")
+        for number in range(1, 4):
+            house.provider.answers("a")
+            await peer.call("turn/start", session_id="last", prompt=f"p{number}")
+        whole = await peer.call("session/history", session_id="last")
+        assert (whole["message_count"], whole["has_more"], whole["limit"]) == (8, False, 100)
+        pages = [await peer.call("session/history", session_id="last", offset=o, limit=3) for o in (0, 3, 6)]
+        assert [message for page in pages for message in page["messages"]] == whole["messages"]
+        assert [page["has_more"] for page in pages] == [True, True, False]
+        assert [m["content"] for m in whole["messages"] if m["role"] == "user"] == ["p0", "p1", "p2", "p3"]
+        past = await peer.call("session/history", session_id="last", offset=1000)
+        assert (past["messages"], past["offset"], past["has_more"]) == ([], 8, False)
+
+
+@holds("SES-6")
+async def test_an_archived_session_keeps_its_history_and_refuses_changes(house: House):
+    async with house.connect() as peer:
+        session_id = await create(house, peer)
+        assert (await peer.call("session/archive", session_id=session_id))["archived"] is True
+        assert (await peer.call("session/list"))["sessions"] == []
+        assert len((await peer.call("session/history", session_id=session_id))["messages"]) == 2
+        assert (await peer.call("session/read", session_id=session_id))["archived"] is True
+        for method, params in (
+            ("turn/start", {"prompt": "x"}),
+            ("session/archive", {}),
+            ("session/label", {"labels": {"a": "b"}}),
+        ):
+            error = await refused(peer.call(method, session_id=session_id, **params))
+            assert error.code == "SESSION_ARCHIVED", method
+        assert (await peer.call("session/unarchive", session_id=session_id))["archived"] is False
+        labels = await peer.call("session/label", session_id=session_id, labels={"a": "b"})
+        assert labels["labels"] == {"a": "b"}
+        removed = await peer.call("session/label", session_id=session_id, labels={"a": None, "c": "d"})
+        assert removed["labels"] == {"c": "d"}
+
+
+@holds("SES-4")
+async def test_a_session_is_found_by_the_references_that_people_use(house: House):
+    async with house.connect(realm_id="r") as peer:
+        session_id = await create(house, peer)
+        for reference in (session_id, f"r:{session_id}", session_id[:13], "last", "~0"):
+            assert (await peer.call("session/read", session_id=reference))["session_id"] == session_id
+        assert (await refused(peer.call("session/read", session_id="~7"))).code == "SESSION_NOT_FOUND"
