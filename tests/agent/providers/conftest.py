@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import trio
-from dialects import DIALECTS, Dialect
-from provider_kit import ModelServer
-from scripted_server import Handler, ScriptedServer
+from tests.agent.providers.dialects import DIALECTS, Dialect
+from tests.agent.providers.provider_kit import ModelServer
+from tests.agent.providers.scripted_server import Handler, ScriptedServer
 
 
 @pytest.fixture(scope="session")

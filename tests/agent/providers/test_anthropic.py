@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from provider_kit import ask
+from tests.agent.providers.provider_kit import ask
 
 from meerkatd.agent.port import Completed, ModelRequest, ReasoningDelta, TextDelta, malformed_args
 from meerkatd.agent.providers.anthropic import DEFAULT_MAX_TOKENS, AnthropicMessages

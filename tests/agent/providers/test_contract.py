@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from dialects import ANTHROPIC, OPENAI, Dialect
-from provider_kit import AT_ONCE, ModelServer, ask, collect, completed
+from tests.agent.providers.dialects import ANTHROPIC, OPENAI, Dialect
+from tests.agent.providers.provider_kit import AT_ONCE, ModelServer, ask, collect, completed
 
 from meerkatd.agent.port import ModelEvent, Retrying, TextDelta, ToolSpec, malformed_args
 from meerkatd.agent.providers import RetryPolicy, Timeouts, open_provider

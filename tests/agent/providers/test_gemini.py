@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from provider_kit import ask
+from tests.agent.providers.provider_kit import ask
 
 from meerkatd.agent.port import Completed, ModelRequest, ReasoningDelta, TextDelta
 from meerkatd.agent.providers.fault import Fault

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from provider_kit import ask
+from tests.agent.providers.provider_kit import ask
 
 from meerkatd.agent.port import Completed, ModelRequest, TextDelta, ToolSpec
 from meerkatd.agent.providers.fault import Fault

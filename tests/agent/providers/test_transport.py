@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from dialects import ANTHROPIC, KEY, OPENAI, Dialect
-from provider_kit import AT_ONCE, ask, collect, completed
-from scripted_server import Exchange, ScriptedServer
+from tests.agent.providers.dialects import ANTHROPIC, KEY, OPENAI, Dialect
+from tests.agent.providers.provider_kit import AT_ONCE, ask, collect, completed
+from tests.agent.providers.scripted_server import Exchange, ScriptedServer
 
 from meerkatd.agent.port import Provider, Retrying, TextDelta
 from meerkatd.agent.providers import RetryPolicy, Timeouts, http, open_provider, preload
