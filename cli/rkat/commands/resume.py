@@ -1,0 +1,45 @@
+"""`rkat resume`: another turn in a session."""
+
+from typing import Any
+
+import typer
+
+from .. import local_setup
+from ..options import Options
+from ..prompts import read_prompt
+from ..references import Session
+from ..tree import BRANCH, Leaf
+from .run import Key, MaxTokens, Model, PromptArgument, Provider, Stdin, Stream, Temperature, run_turn
+
+app = typer.Typer(**BRANCH)
+
+
+@app.command(cls=Leaf)
+def resume(
+    ctx: typer.Context,
+    session: Session,
+    prompt: PromptArgument = None,
+    model: Model = None,
+    provider: Provider = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    stream: Stream = None,
+    stdin: Stdin = "auto",
+    idempotency_key: Key = None,
+) -> None:
+    """Go on with a session.
+
+    Refused at once with SESSION_BUSY while a turn is running in it, whoever started that.
+    """
+    params: dict[str, Any] = {
+        "session_id": session,
+        "prompt": read_prompt(prompt, stdin=stdin),
+        "model": model,
+        "provider": provider,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "idempotency_key": idempotency_key,
+    }
+    params = {name: value for name, value in params.items() if value is not None}
+    local_setup.prepare(model, provider)
+    run_turn(Options.of(ctx), "turn/start", params, stream=stream, reference=session)

@@ -1,0 +1,138 @@
+"""`rkat run`: a new session and its first turn."""
+
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from meerkat_client.errors import RkatError
+
+from .. import local_setup, output
+from ..answer import AnswerView
+from ..connection import connect
+from ..options import Options
+from ..pairs import parse_labels
+from ..prompts import read_prompt
+from ..references import short
+from ..terminal import is_terminal
+from ..tree import BRANCH, Leaf
+from ..turns import TurnOf
+
+app = typer.Typer(**BRANCH)
+
+PromptArgument = Annotated[
+    str | None, typer.Argument(metavar="[PROMPT]", help="The prompt, in quotes; `-` reads it from stdin.")
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Model, as in `rkat models`.")]
+Provider = Annotated[
+    str | None, typer.Option("--provider", "-p", metavar="NAME", help="anthropic, openai, gemini, local or a server.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, metavar="N", help="Limit for each answer of the model.")
+]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", metavar="T", min=0, max=2, help="Randomness, 0 to 2.")
+]
+Stream = Annotated[
+    bool | None,
+    typer.Option("--stream/--no-stream", help="Write the answer as it arrives (default: on a terminal)."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="The same key with the same request gives the first outcome again."
+    ),
+]
+Stdin = Annotated[
+    Literal["auto", "off"], typer.Option("--stdin", help="`off` leaves a pipe alone when there is a prompt.")
+]
+
+
+@app.command(cls=Leaf)
+def run(
+    ctx: typer.Context,
+    prompt: PromptArgument = None,
+    model: Model = None,
+    provider: Provider = None,
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="TEXT", help="System prompt of the session.")
+    ] = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "--session-label", metavar="K=V", help="Label; repeatable.")
+    ] = None,
+    stream: Stream = None,
+    deferred: Annotated[
+        bool, typer.Option("--deferred", help="Only store session and prompt; `rkat resume` runs the first turn.")
+    ] = False,
+    stdin: Stdin = "auto",
+    idempotency_key: Key = None,
+) -> None:
+    """Start a session with a prompt and show the answer.
+
+    The answer goes to stdout, everything else to stderr. Ctrl-C stops the turn and keeps what was produced; once more
+    leaves at once.
+    """
+    options = Options.of(ctx)
+    params: dict[str, Any] = {
+        "prompt": read_prompt(prompt, stdin=stdin),
+        "model": model,
+        "provider": provider,
+        "system_prompt": system,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "labels": parse_labels(label or ()) or None,
+        "initial_turn": "deferred" if deferred else None,
+        "idempotency_key": idempotency_key,
+    }
+    params = {name: value for name, value in params.items() if value is not None}
+    local_setup.prepare(model, provider)
+    try:
+        _create(options, params, stream=stream)
+    except RkatError as error:
+        if error.code != "PROVIDER_NOT_CONFIGURED" or model or provider or options.json or not local_setup.offer(error):
+            raise
+        _create(options, {**params, "model": local_setup.OFFERED}, stream=stream)
+
+
+def _create(options: Options, params: dict[str, Any], *, stream: bool | None) -> None:
+    if params.get("initial_turn") == "deferred":
+        _create_deferred(options, params)
+    else:
+        run_turn(options, "session/create", params, stream=stream)
+
+
+def _create_deferred(options: Options, params: dict[str, Any]) -> None:
+    with connect(options) as client:
+        result = client.call("session/create", params)
+    if options.json:
+        output.document(result)
+        return
+    name = result["session_ref"] if options.isolated else short(result["session_id"])
+    print(name)
+    output.note(f'stored; run its first turn with: rkat resume{options.again()} {name} "..."')
+
+
+def run_turn(
+    options: Options, method: str, params: dict[str, Any], *, stream: bool | None, reference: str | None = None
+) -> None:
+    """Run a turn and show it: `session/create` or `turn/start`.
+
+    Args:
+        stream: None for the default: on a terminal.
+        reference: the session, as the user named it.
+
+    Raises:
+        RkatError: what the daemon answers.
+    """
+    streaming = is_terminal(sys.stdout) if stream is None else stream
+    view = AnswerView(stream=streaming, verbose=options.verbose, quiet=options.json)
+    with connect(options, reference=reference) as client:
+        turn = TurnOf(client, view, options, reference=reference)
+        result = turn.run(method, params)
+        if options.json:
+            output.document(result)
+            return
+        view.finish(result["text"])
+        turn.footer(result)
