@@ -27,23 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WireError as error:
         return _refused(error)
 
-    import functools
-
     import trio
 
     from .app import serve
-    from .lifecycle.lock import EXIT_BUSY, AlreadyRunning
     from .lifecycle.ready import ReadyPipe
 
-    ready = ReadyPipe(settings.ready_fd)
     try:
-        return trio.run(functools.partial(serve, settings, ready.ready))
-    except AlreadyRunning as busy:
-        ready.busy()
-        print(f"meerkatd: {busy}", file=sys.stderr)
-        return EXIT_BUSY
-    except WireError as error:
-        return _refused(error)
+        return trio.run(serve, settings, ReadyPipe(settings.ready_fd))
+    except* WireError as group:
+        # A directory that is not ours, found while binding, comes out of the nurseries as groups of one.
+        status = _refused(_first(group))
+    return status
+
+
+def _first(group: BaseExceptionGroup[WireError]) -> WireError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 def _refused(error: WireError) -> int:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from scripted_daemon import ScriptedDaemon
+from tests.client.scripted_daemon import ScriptedDaemon
 
 from meerkat_client._sync import BlockingClient
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted_daemon import ScriptedDaemon
+from tests.client.scripted_daemon import ScriptedDaemon
 
 from meerkat_client._sync import BlockingClient
 from meerkat_client.errors import RkatError

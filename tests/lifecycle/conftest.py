@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_machine import Machine, wait_for_end
+from tests.lifecycle.daemon_machine import Machine, wait_for_end
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Machine:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             line = process.info["cmdline"] or []
-            if self.state_root in line and ECHO_DAEMON in line and process.status() != psutil.STATUS_ZOMBIE:
+            if self.state_root in line and "--state-root" in line and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         return found
 

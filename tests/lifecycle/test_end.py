@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 import trio
-from daemon_machine import Machine, wait_for_end
-from echo_daemon import EchoDispatcher
+from tests.lifecycle.daemon_machine import Machine, wait_for_end
+from tests.lifecycle.echo_daemon import EchoDispatcher
 from trio.testing import wait_all_tasks_blocked
 
 from meerkat_client.errors import RkatError

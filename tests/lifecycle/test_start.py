@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from daemon_machine import ECHO_DAEMON, Machine, wait_for_end
+from tests.lifecycle.daemon_machine import ECHO_DAEMON, Machine, wait_for_end
 
 from meerkat_client import _dial
 from meerkat_client._sync import BlockingClient

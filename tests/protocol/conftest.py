@@ -1,15 +1,10 @@
 """Fixtures of the protocol's tests. The test double is the one that the process tests run as a daemon."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lifecycle"))
-
-from protocol_door import Door, code_of, open_door
+from tests.protocol.protocol_door import Door, code_of, open_door
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from echo_daemon import EchoDispatcher
+from tests.lifecycle.echo_daemon import EchoDispatcher
 
 from meerkat_client.wire.framing import FrameReader, decode, encode_frame
 from meerkat_client.wire.limits import MAX_REPLY_FRAME

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 import trio
-from echo_daemon import EchoDispatcher
+from tests.lifecycle.echo_daemon import EchoDispatcher
 
 from meerkat_client.wire.framing import decode, encode_frame
 from meerkat_client.wire.peer import Credentials

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trio
-from protocol_door import Door, RawClient, open_door
+from tests.protocol.protocol_door import Door, RawClient, open_door
 from trio.testing import wait_all_tasks_blocked
 
 from meerkat_client.wire.framing import encode_frame
@@ -292,7 +292,7 @@ async def test_quiet_waits_for_calls_and_their_replies(door: Door) -> None:
 async def test_a_handler_that_breaks_its_promise_ends_its_connection_only(
     door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import echo_daemon
+    from tests.lifecycle import echo_daemon
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from echo_daemon import EchoDispatcher
+from tests.lifecycle.echo_daemon import EchoDispatcher
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Request, TextMessage

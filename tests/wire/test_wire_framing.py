@@ -52,6 +52,7 @@ REFUSED = {
     "self-described CBOR": b"\xd9\xd9\xf7\x01",
     "a bignum beyond a double": b"\xc2\x58\x81" + b"\xff" * 129,
     "nesting": b"\x81" * (MAX_DEPTH + 1) + b"\x00",
+    "a million empty arrays": b"\x9a" + (10**6).to_bytes(4) + b"\x80" * 10**6,
     "a bomb of nesting": b"\x81" * 100_000,
 }
 
@@ -65,6 +66,11 @@ def test_lenient_cbor_is_refused(body: bytes) -> None:
 
 _LOOP: list[Any] = []
 _LOOP.append(_LOOP)
+
+
+@pytest.mark.parametrize("text", ["─" * 300_000, "x" * 1_000_000, "\x80" * 300_000])
+def test_a_long_text_is_one_value_whatever_its_bytes_look_like(text: str) -> None:
+    assert decode(encode({"text": text, "list": list(range(40_000))}))["text"] == text
 
 
 def test_nesting_up_to_the_limit_passes() -> None:
