@@ -1,0 +1,97 @@
+"""The daemon with everything real but the model: that one answers at once, in the process.
+
+A prompt of N characters gets an answer of N characters. One that begins with `stream` gets a word every 5 ms until it
+is interrupted. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into that file.
+"""
+
+import cProfile
+import functools
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
+import trio
+from tests.support.scripted_provider import ScriptedAgents
+
+from meerkatd.agent.agents import Agents
+from meerkatd.agent.port import Completed, ModelEvent, ModelRequest, Provider, ProviderKind, TextDelta, TokenUsage
+from meerkatd.app import Daemon
+from meerkatd.lifecycle.lock import take_instance_lock
+from meerkatd.lifecycle.logs import configure_logging
+from meerkatd.lifecycle.process import prepare_process
+from meerkatd.lifecycle.ready import ReadyPipe
+from meerkatd.realms.realm import Realm
+from meerkatd.settings import Settings, parse_settings
+
+STREAM = "stream"
+_WORD_SECONDS = 0.005
+
+
+class InstantProvider:
+    """`agent.port.Provider`."""
+
+    @property
+    def kind(self) -> ProviderKind:
+        return "self_hosted"
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
+        return _stream(cast(Any, request.messages[-1])["content"])
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def _stream(prompt: str) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+    events = _endless() if prompt.startswith(STREAM) else _at_once(prompt)
+    try:
+        yield events
+    finally:
+        await cast(Any, events).aclose()
+
+
+async def _at_once(prompt: str) -> AsyncIterator[ModelEvent]:
+    await trio.lowlevel.checkpoint()
+    text = "y" * len(prompt)
+    yield TextDelta(text)
+    yield Completed(
+        blocks=[{"block_type": "text", "data": {"text": text}}],
+        stop_reason="end_turn",
+        usage=TokenUsage(input_tokens=7, output_tokens=3),
+    )
+
+
+async def _endless() -> AsyncIterator[ModelEvent]:
+    while True:
+        await trio.sleep(_WORD_SECONDS)
+        yield TextDelta("word ")
+
+
+def make_agents(realm: Realm) -> Agents:
+    provider: Provider = InstantProvider()
+    return ScriptedAgents(cast(Any, provider), realm.tools)
+
+
+async def serve(settings: Settings) -> None:
+    with take_instance_lock(settings.places):
+        configure_logging(settings.log_path, foreground=settings.foreground)
+        daemon = Daemon(settings, make_agents=make_agents, preload=trio.lowlevel.checkpoint)
+        await daemon.run(ReadyPipe(settings.ready_fd))
+
+
+def main() -> None:
+    prepare_process()
+    run = functools.partial(trio.run, serve, parse_settings(sys.argv[1:]))
+    profile = os.environ.get("MEERKAT_BENCH_PROFILE")
+    if profile is None:
+        run()
+        return
+    profiler = cProfile.Profile()
+    profiler.runcall(run)
+    profiler.dump_stats(profile)
+
+
+if __name__ == "__main__":
+    main()

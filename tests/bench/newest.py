@@ -1,0 +1,32 @@
+"""The newest 50 of 100,000 sessions."""
+
+from collections.abc import Iterator
+
+from tests.bench.fill import REALM, add_sessions, filled
+from tests.bench.harness import Row, Scale, folder, instant_daemon, over_rounds, timed
+from tests.bench.load import daemon_lines
+
+from meerkatd.store.api import RealmStore
+
+PAGE = 50
+GOAL_MS = 2.0
+
+
+def run(scale: Scale) -> Iterator[Row]:
+    count = scale.of(100_000, 100)
+    ids: list[str] = []
+
+    async def fill(store: RealmStore) -> None:
+        ids.extend(await add_sessions(store, count))
+
+    with folder() as root:
+        filled(root, fill)
+        with instant_daemon(root), daemon_lines(root, REALM, 1) as (line,):
+            shown = [row["session_id"] for row in line.call("session/list", {"limit": PAGE})["sessions"]]
+            assert shown == ids[: -PAGE - 1 : -1]
+            rounds = [
+                timed(lambda: line.call("session/list", {"limit": PAGE}), scale.of(500, 5))
+                for _ in range(scale.of(5, 1))
+            ]
+    yield Row(what=f"newest {PAGE} of {count} sessions, p50", figure=over_rounds(rounds, 0.5))
+    yield Row(what=f"newest {PAGE} of {count} sessions, p99", figure=over_rounds(rounds, 0.99), goal=GOAL_MS)

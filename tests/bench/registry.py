@@ -1,0 +1,34 @@
+"""The benches by name, in the order in which they run."""
+
+from collections.abc import Mapping
+
+from tests.bench import (
+    busy,
+    cli_list,
+    cold_start,
+    first_turn,
+    interrupt,
+    memory,
+    newest,
+    page,
+    round_trip,
+    stored_bytes,
+    throughput,
+    turn_overhead,
+)
+from tests.bench.harness import Bench
+
+BENCHES: Mapping[str, Bench] = {
+    "round_trip": round_trip.run,
+    "busy": busy.run,
+    "interrupt": interrupt.run,
+    "turn_overhead": turn_overhead.run,
+    "throughput": throughput.run,
+    "page": page.run,
+    "newest": newest.run,
+    "stored_bytes": stored_bytes.run,
+    "memory": memory.run,
+    "cold_start": cold_start.run,
+    "first_turn": first_turn.run,
+    "cli_list": cli_list.run,
+}
