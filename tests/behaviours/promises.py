@@ -23,7 +23,7 @@ PROMISES = {
     "SES-6": "An archived session keeps history and read, leaves the list, and refuses every change.",
     "SES-7": "read and list carry realm, backend and config generation.",
     "TUR-1": "A second turn is refused at once with SESSION_BUSY, which names the holder.",
-    "TUR-2": "interrupt works from any connection; its reply comes after the commit; the caller gets REQUEST_CANCELLED.",
+    "TUR-2": "interrupt works from any connection, answers after the commit, and the caller gets REQUEST_CANCELLED.",
     "TUR-3": "interrupt of an idle session is SESSION_NOT_RUNNING.",
     "TUR-4": "A turn outlives the connection that started it.",
     "TUR-5": "The same idempotency key gives the first outcome; with other params it is refused.",

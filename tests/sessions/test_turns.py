@@ -6,7 +6,7 @@ import trio.testing
 from tests.sessions.conftest import OTHER, Bench
 from tests.support.scripted_provider import Gate, tool_call, tool_calls
 
-from meerkatd.agent.port import ToolSpec
+from meerkatd.agent.port import MALFORMED_ARGS, ToolSpec
 from meerkatd.contract.turn import Holder
 from meerkatd.errors import (
     MeerkatError,
@@ -339,6 +339,34 @@ async def test_a_tool_that_fails_is_told_to_the_model_and_the_turn_goes_on(bench
     await turn.done.wait()
     assert turn.outcome()["text"] == "I see"
     assert (await bench.history(session_id))[4]["results"][0]["is_error"] is True
+
+
+async def test_a_call_whose_arguments_cannot_be_read_is_not_run_and_told_to_the_model(bench: Bench):
+    session_id = await bench.created()
+    client = Client(bench, "echo")
+    call = tool_call("echo")
+    call.blocks[0]["data"]["meta"] = {MALFORMED_ARGS: '{"x": '}
+    bench.provider.answers(call)
+    bench.provider.answers("sorry")
+    await (await bench.start(session_id)).done.wait()
+    assert client.calls == []
+    result = (await bench.history(session_id))[4]["results"][0]
+    assert result["is_error"] is True
+    assert '{"x": ' in result["content"]
+    assert (await bench.sessions.turn(session_id, None))["tool_calls"][0]["fate"] == "never_ran"
+
+
+async def test_a_server_that_numbers_its_calls_anew_in_each_answer_keeps_its_whole_ledger(bench: Bench):
+    session_id = await bench.created()
+    Client(bench, "echo")
+    for number in range(3):
+        bench.provider.answers(tool_call("echo", n=number))
+    bench.provider.answers("done")
+    await (await bench.start(session_id)).done.wait()
+    ledger = (await bench.sessions.turn(session_id, None))["tool_calls"]
+    assert [call["call_id"] for call in ledger] == ["call_1", "call_1#2", "call_1#3"]
+    assert [call["arguments"] for call in ledger] == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert {call["fate"] for call in ledger} == {"ran"}
 
 
 async def test_an_interrupt_among_tools_tells_each_of_them_apart(bench: Bench):

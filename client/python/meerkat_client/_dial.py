@@ -38,7 +38,7 @@ _KEPT = frozenset(
     (
         "HOME", "USER", "LOGNAME", "PATH", "SHELL", "TZ", "LANG", "LANGUAGE", "TMPDIR",
         "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
-        "MEERKAT_STATE_ROOT", "MEERKAT_RUNTIME_DIR",
+        "MEERKAT_STATE_ROOT", "MEERKAT_RUNTIME_DIR", "MEERKAT_MODELS_DIR", "MEERKAT_USER_CONFIG",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "SSL_CERT_FILE", "SSL_CERT_DIR",
     )

@@ -19,10 +19,21 @@ from ..contract.message import (
     StopReason,
     ToolResult,
     ToolResultsMessage,
+    ToolUseBlock,
     ToolUseData,
 )
 from ..errors import AgentError
-from .port import Completed, ModelRequest, Provider, ReasoningDelta, Retrying, TextDelta, TokenUsage, ToolSpec
+from .port import (
+    Completed,
+    ModelRequest,
+    Provider,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    TokenUsage,
+    ToolSpec,
+    malformed_args,
+)
 
 # A model that calls tools for ever has to end some time; the public contract's `max_turns` default is of this order.
 MAX_MODEL_CALLS = 200
@@ -105,7 +116,7 @@ class AgentRun:
                     details={"model_calls": self.model_calls},
                 )
             answer = await self._ask()
-            calls = [block["data"] for block in answer["blocks"] if block["block_type"] == "tool_use"]
+            calls = [block for block in answer["blocks"] if block["block_type"] == "tool_use"]
             if not calls:
                 return
             await self._carry_out(calls)
@@ -165,12 +176,16 @@ class AgentRun:
         )
         return message
 
-    async def _carry_out(self, calls: Sequence[ToolUseData]) -> None:
-        await self.ledger.declared(calls)
+    async def _carry_out(self, blocks: Sequence[ToolUseBlock]) -> None:
+        await self.ledger.declared([block["data"] for block in blocks])
         limiter = trio.CapacityLimiter(MAX_CONCURRENT_TOOLS)
         async with trio.open_nursery() as nursery:
-            for call in calls:
-                nursery.start_soon(self._carry_out_one, call, limiter)
+            for block in blocks:
+                malformed = malformed_args(block)
+                if malformed is None:
+                    nursery.start_soon(self._carry_out_one, block["data"], limiter)
+                else:
+                    self._note(block["data"], _not_json(malformed), duration_ms=0)
         self._settle_tools()
 
     async def _carry_out_one(self, call: ToolUseData, limiter: trio.CapacityLimiter) -> None:
@@ -262,6 +277,11 @@ class AgentRun:
         self._partial_reasoning.clear()
         self._partial_text.clear()
         self._settle_tools()
+
+
+def _not_json(text: str) -> ToolOutcome:
+    """The answer to a call that was not run because its arguments cannot be read: quoted, so that it can be mended."""
+    return ToolOutcome(content=f"The arguments are not a JSON object, so the tool was not run: {text}", is_error=True)
 
 
 def wire_usage(usage: TokenUsage) -> Any:

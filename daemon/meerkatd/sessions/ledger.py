@@ -18,31 +18,44 @@ class StoredLedger:
     def __init__(self, store: RealmStore, turn_id: str) -> None:
         self._store = store
         self._turn_id = turn_id
+        # Rows of the answer that is being carried out, by the provider's id of the call.
         self._rows: dict[str, ToolRow] = {}
+        self._declared = 0
+        self._ids: set[str] = set()
 
     async def declared(self, calls: Sequence[ToolUseData]) -> None:
         rows = [
             ToolRow(
                 turn_id=self._turn_id,
-                call_id=call["id"],
-                position=len(self._rows) + position,
+                call_id=self._unused(call["id"]),
+                position=self._declared + position,
                 name=call["name"],
                 arguments=json.dumps(call["args"], ensure_ascii=False),
                 state="declared",
             )
             for position, call in enumerate(calls)
         ]
-        self._rows.update((row.call_id, row) for row in rows)
+        self._declared += len(rows)
+        self._rows = {call["id"]: row for call, row in zip(calls, rows, strict=True)}
         await self._store.put_tools(rows)
 
     async def started(self, call_id: str) -> None:
-        await self._put(replace(self._rows[call_id], state="started"))
+        await self._put(call_id, replace(self._rows[call_id], state="started"))
 
     async def ended(self, call_id: str, outcome: ToolOutcome) -> None:
         detail = json.dumps({"preview": outcome.content[:_DETAIL_CHARS]}, ensure_ascii=False)
         state: ToolState = "failed" if outcome.is_error else "ran"
-        await self._put(replace(self._rows[call_id], state=state, detail=detail))
+        await self._put(call_id, replace(self._rows[call_id], state=state, detail=detail))
 
-    async def _put(self, row: ToolRow) -> None:
-        self._rows[row.call_id] = row
+    def _unused(self, call_id: str) -> str:
+        """`call_id`, or with a number behind it: some servers begin to count anew with each answer."""
+        name, number = call_id, 1
+        while name in self._ids:
+            number += 1
+            name = f"{call_id}#{number}"
+        self._ids.add(name)
+        return name
+
+    async def _put(self, call_id: str, row: ToolRow) -> None:
+        self._rows[call_id] = row
         await self._store.put_tools([row])
