@@ -52,10 +52,11 @@ def prepare(arguments: Sequence[str], commands: Collection[str], *, piped: bool)
     rest = words[place:]
     if not rest:
         return ["run", *words] if words or piped else ["--help"]
-    if rest[0] == "help" and all(word in commands or word.isidentifier() for word in rest[1:]):
-        return [*leading, *rest[1:], "--help"]
+    if rest[0] == "help" and len(rest) <= 3:
+        return [*rest[1:], "--help"]
     if rest[0] in commands:
-        return words
+        # Every command takes the global options itself, and `rkat -m NAME resume ...` is as clear as the other way.
+        return [rest[0], *leading, *rest[1:]]
     if rest[0] != "--":
         _refuse_slips(rest, commands)
     return ["run", *words]

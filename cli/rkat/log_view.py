@@ -6,13 +6,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import datetime
 from typing import IO, Any
 
 from meerkat_client.errors import RkatError
 
 from . import output
 from .terminal import Style, visible, visible_line
+from .times import moment
 
 _LOOK_SECONDS = 0.25
 _HEAD = ("time", "level", "logger", "message", "traceback")
@@ -78,7 +78,9 @@ def _write(line: str, *, raw: bool) -> None:
     shown = style.red(level) if level in ("error", "critical") else level
     more = " ".join(f"{key}={value}" for key, value in record.items() if key not in _HEAD)
     text = visible_line(str(record.get("message", "")))
-    print(f"{style.dim(_local(record.get('time')))} {shown} {text} {style.dim(visible_line(more))}".rstrip())
+    print(
+        f"{style.dim(visible_line(moment(str(record.get('time', '')))))} {shown} {text} {style.dim(visible_line(more))}".rstrip()
+    )
     if "traceback" in record:
         print(style.dim(visible(str(record["traceback"]))))
 
@@ -89,10 +91,3 @@ def _parse(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def _local(moment: object) -> str:
-    try:
-        return datetime.fromisoformat(str(moment)).astimezone().strftime("%m-%d %H:%M:%S")
-    except ValueError:
-        return visible_line(str(moment))

@@ -1,5 +1,6 @@
 """The global options, which stand before or after any command, and what they mean."""
 
+import functools
 import os
 import shlex
 from typing import Any, NamedTuple
@@ -79,8 +80,9 @@ def _store(ctx: Any, param: Any, value: Any) -> None:
         ctx.obj[param.name] = value
 
 
-def shared_options() -> list[SharedOption]:
-    """Fresh objects of the global options, for one command."""
+@functools.cache
+def shared_options() -> tuple[SharedOption, ...]:
+    """The global options. Objects without state, so that all commands have the same ones."""
     texts = (
         (["realm", "-r", "--realm"], "ID", "Use this realm instead of the workspace's."),
         (["workspace", "--workspace", "--context-root"], "DIR",
@@ -94,7 +96,7 @@ def shared_options() -> list[SharedOption]:
         (["json", "--json"], "Write one JSON document to stdout, also for errors."),
         (["verbose", "-v", "--verbose"], "Show reasoning and tool calls, on stderr."),
     )
-    return [
+    return (
         *(
             SharedOption(
                 param_decls=names, metavar=metavar, help=text, callback=_store, expose_value=False, show_default=False
@@ -105,4 +107,4 @@ def shared_options() -> list[SharedOption]:
             SharedOption(param_decls=names, help=text, is_flag=True, default=False, callback=_store, expose_value=False)
             for names, text in flags
         ),
-    ]
+    )

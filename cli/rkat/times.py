@@ -17,6 +17,16 @@ def clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
+def moment(rfc3339: str) -> str:
+    """A moment as RFC 3339 text in local time; text that is none comes back as it is."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(rfc3339).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return rfc3339
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units."""
     whole = int(seconds)

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import output
 from .terminal import Style, cut, visible_line, width
+from .times import moment
 
 _NAMES = {
     "user": "user",
@@ -30,7 +31,7 @@ def show(messages: Sequence[dict[str, Any]], *, first: int, verbose: bool) -> No
     style = Style(sys.stdout)
     for number, message in enumerate(messages, start=first):
         role = _NAMES.get(message["role"], message["role"])
-        when = message.get("created_at", "")[:19].replace("T", " ")
+        when = moment(message.get("created_at", ""))
         print(f"{style.bold(f'#{number} {visible_line(role)}')}  {style.dim(visible_line(when))}")
         for text in _texts(message, style, verbose=verbose):
             output.text(text if text.endswith("\n") else f"{text}\n")

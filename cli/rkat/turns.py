@@ -77,7 +77,7 @@ class TurnOf:
     def name(self, session_id: str) -> str:
         """How the user can name the session from here: with its realm where nothing else leads there."""
         if self._options.isolated or (self._reference is not None and ":" in self._reference):
-            return f"{self._client.info['realm_id']}:{session_id}"
+            return f"{self._client.info['realm_id']}:{short(session_id)}"
         return short(session_id)
 
     def _on_notification(self, method: str, params: dict[str, Any]) -> None:

@@ -109,7 +109,8 @@ def _create_deferred(options: Options, params: dict[str, Any]) -> None:
     if options.json:
         output.document(result)
         return
-    name = result["session_ref"] if options.isolated else short(result["session_id"])
+    realm = result["session_ref"].partition(":")[0]
+    name = f"{realm}:{short(result['session_id'])}" if options.isolated else short(result["session_id"])
     print(name)
     output.note(f'stored; run its first turn with: rkat resume{options.again()} {name} "..."')
 

@@ -1,0 +1,60 @@
+"""Runs one command: argv in, exit status out. The only place at which an exception becomes two lines and a status."""
+
+import os
+import signal
+import sys
+
+from typer import Abort, TyperException
+
+from meerkat_client.errors import RkatError
+
+from . import argv as argv_rules
+from . import failure
+from .tree import names, root_command
+
+# As a shell tells the death by a signal.
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command that the arguments name; returns the exit status.
+
+    MEERKAT_DEBUG=1 lets an unexpected exception through, with its traceback.
+    """
+    as_json = argv_rules.asks_for_json(arguments)
+    try:
+        return _run(arguments)
+    except RkatError as error:
+        return _told(error, as_json=as_json)
+    except TyperException as error:
+        return _told(failure.from_usage(error), as_json=as_json)
+    except (KeyboardInterrupt, Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _broken_pipe()
+    except Exception as error:
+        if os.environ.get("MEERKAT_DEBUG"):
+            raise
+        return _told(failure.unexpected(error), as_json=as_json)
+
+
+def _run(arguments: list[str]) -> int:
+    piped = not sys.stdin.isatty() if sys.stdin is not None else False
+    prepared = argv_rules.prepare(arguments, names(), piped=piped)
+    status = root_command().main(args=prepared, prog_name="rkat", standalone_mode=False, obj={})
+    sys.stdout.flush()
+    return status if isinstance(status, int) else 0
+
+
+def _told(error: RkatError, *, as_json: bool) -> int:
+    try:
+        return failure.report(error, as_json=as_json)
+    except BrokenPipeError:
+        return _broken_pipe()
+
+
+def _broken_pipe() -> int:
+    """Nobody reads any more: say nothing, also not when the interpreter flushes stdout at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_BROKEN_PIPE
