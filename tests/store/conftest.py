@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from conformance.bench import WIRINGS, Bench, Wiring, bench_of
+from tests.store.conformance.bench import WIRINGS, Bench, Wiring, bench_of
+
+from meerkatd.store import backend
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -18,4 +20,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 async def bench(wiring: Wiring, tmp_path: Path) -> AsyncIterator[Bench]:
     async with bench_of(wiring.backend(), str(tmp_path)) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def bench_sqlite(tmp_path: Path) -> AsyncIterator[Bench]:
+    """For what only the SQLite backend promises."""
+    async with bench_of(backend("sqlite"), str(tmp_path)) as bench:
         yield bench

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from conformance import (
+from tests.store.conformance import (
     test_append,
     test_archive,
     test_baseline,
@@ -17,7 +17,7 @@ from conformance import (
     test_large,
     test_paging,
 )
-from conformance.bench import Bench, bench_of
+from tests.store.conformance.bench import Bench, bench_of
 
 from meerkatd.store.api import (
     KeyRow,

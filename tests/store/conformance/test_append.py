@@ -1,8 +1,7 @@
 """Messages are appended whole turns at a time, without gaps, and bodies are nobody's business."""
 
 import pytest
-
-from .bench import Bench, durable
+from tests.store.conformance.bench import Bench, durable
 
 BODIES = (
     "",

@@ -1,8 +1,8 @@
 """Archived sessions and labels."""
 
-from meerkatd.store.api import SessionChange
+from tests.store.conformance.bench import Bench, durable
 
-from .bench import Bench, durable
+from meerkatd.store.api import SessionChange
 
 
 async def _archive(bench: Bench, session_id: str, archived: bool = True) -> int:

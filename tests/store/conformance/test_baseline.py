@@ -2,10 +2,9 @@
 
 import pytest
 import trio
+from tests.store.conformance.bench import Bench, durable
 
 from meerkatd.store.api import SessionChange, ToolRow, UsageTotals
-
-from .bench import Bench, durable
 
 USAGE = UsageTotals(input_tokens=3, output_tokens=5, cache_creation_tokens=7, cache_read_tokens=11)
 

@@ -5,11 +5,10 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
+from tests.store.conformance.bench import Bench, durable
 
 from meerkatd.errors import DuplicateInput
 from meerkatd.store.api import KeyRow
-
-from .bench import Bench, durable
 
 
 async def test_writes_of_many_sessions_do_not_mix(bench: Bench) -> None:

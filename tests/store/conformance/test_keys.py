@@ -1,11 +1,10 @@
 """Compare-and-set and idempotency keys: a write that does not fit changes nothing at all."""
 
 import pytest
+from tests.store.conformance.bench import Bench, durable
 
 from meerkatd.errors import DuplicateInput
 from meerkatd.store.api import KeyRow, SessionChange, ToolRow
-
-from .bench import Bench, durable
 
 
 def key_row(name: str = "k", **fields: object) -> KeyRow:

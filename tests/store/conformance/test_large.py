@@ -1,6 +1,6 @@
 """Large bodies, many rows."""
 
-from .bench import BIG, Bench, durable
+from tests.store.conformance.bench import BIG, Bench, durable
 
 MIB = 1 << 20
 

@@ -1,6 +1,6 @@
 """Pages of messages and of the list, and prefixes of ids."""
 
-from .bench import BIG, Bench
+from tests.store.conformance.bench import BIG, Bench
 
 
 async def _session_with(bench: Bench, bodies: list[str]) -> str:

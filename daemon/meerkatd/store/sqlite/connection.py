@@ -98,16 +98,18 @@ class Database:
 
     def poison(self) -> None:
         """Let go of a connection whose COMMIT failed: its picture of the database is no longer to be trusted."""
-        connection, self._connection = self._connection, None
         self._poisoned = True
-        if connection is not None:
-            connection.close(force=True)
+        self.close()
 
     def close(self) -> None:
         """Fold the log and release the files. What cannot be folded stays in the log, for the next opening."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             connection.close(force=True)
+        except Exception as error:
+            _log.warning("cannot fold the log of %s while closing: %s", self.path, type(error).__name__)
 
     def fold(self) -> None:
         """Fold the log into the database and empty it; give memory back."""

@@ -22,9 +22,9 @@ _REFUSED = (
 
 
 def _details(error: Exception, path: str) -> dict[str, str]:
-    number = getattr(error, "extendedresult", 0)
+    number = getattr(error, "extendedresult", 0) or getattr(error, "result", 0)
     name = apsw.mapping_extended_result_codes.get(number) or apsw.mapping_result_codes.get(number)
-    return {"path": path, "sqlite_code": str(name or type(error).__name__)}
+    return {"path": path, "sqlite_code": str(name) if number else type(error).__name__}
 
 
 def storage_fault(error: Exception, path: str) -> MeerkatError | None:

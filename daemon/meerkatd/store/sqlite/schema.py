@@ -10,7 +10,8 @@ How the rows are keyed, with the reasons:
 * `turns.id` is `session_key << 31 | ordinal`, for the same reasons; the last turn of a session is the end of a
   range.
 * Sessions are listed by `sessions_newest`. Its columns run in one direction, so that walking it backwards is
-  the order of the list; `archived` is derived and cannot contradict `archived_ms`.
+  the order of the list. `archived` repeats what `archived_ms` says, under a CHECK; as a generated column the
+  index would not count as covering, and a page far down the list would read the row of every session above it.
 * A session's labels are a JSON object in its row, from which they are read; `session_labels` repeats them only
   to be searched.
 """
@@ -40,7 +41,8 @@ MIGRATIONS: tuple[str, ...] = (
         cache_read_tokens INTEGER NOT NULL,
         labels TEXT NOT NULL,
         meta TEXT NOT NULL,
-        archived INTEGER NOT NULL AS (archived_ms IS NOT NULL) VIRTUAL
+        archived INTEGER NOT NULL DEFAULT 0,
+        CHECK (archived = (archived_ms IS NOT NULL))
     ) STRICT;
     CREATE INDEX sessions_newest ON sessions(archived, updated_ms, session_id);
 

@@ -111,11 +111,12 @@ class Worker:
         try:
             while (jobs := self._next_batch()) is not None:
                 self._run_batch(jobs)
-            self._database.close()
-            self._token.run_sync_soon(self._closed.set)
         except trio.RunFinishedError:
             # The event loop ended without closing the store: nobody is left to answer.
+            return
+        finally:
             self._database.close()
+        self._token.run_sync_soon(self._closed.set)
 
     def _next_batch(self) -> list[_Job] | None:
         """What has arrived, at least one job; None when the store is to be closed."""

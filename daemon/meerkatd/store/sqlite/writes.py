@@ -26,6 +26,7 @@ def create_session(db: apsw.Connection, session: SessionRow, turn: TurnRow | Non
         0 if turn is None else 1,
         session.event_seq,
         session.archived_ms,
+        session.archived_ms is not None,
         *usage_values(session.usage),
         labels_text(session.labels),
         session.meta,
@@ -42,8 +43,8 @@ def create_session(db: apsw.Connection, session: SessionRow, turn: TurnRow | Non
 
 _INSERT_SESSION = """
     INSERT INTO sessions(session_id, created_ms, updated_ms, message_count, turn_count, event_seq, archived_ms,
-        input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, labels, meta)
-    VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING session_key
+        archived, input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, labels, meta)
+    VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING session_key
 """
 
 
@@ -119,24 +120,26 @@ def reserve_events(db: apsw.Connection, session_id: str, event_seq: int) -> None
 def change_session(db: apsw.Connection, session_id: str, change: SessionChange, key: KeyRow | None) -> SessionRow:
     session_key, _messages, _turns = _counts(db, session_id)
     labels = None if change.labels is None else labels_text(change.labels)
-    marked = change.archived is not None
-    mark = change.updated_ms if change.archived else None
     if change.labels is not None:
         # The row still tells the old labels, which is where the search table's entries are found.
         db.execute(_UNLABEL, (session_key, session_key))
         _label(db, session_key, change.labels)
-    db.execute(_CHANGE_SESSION, (change.updated_ms, labels, change.meta, marked, mark, mark, session_key))
+    db.execute(_CHANGE_SESSION, (change.updated_ms, labels, change.meta, session_key))
+    if change.archived is not None:
+        mark = change.updated_ms if change.archived else None
+        db.execute(_MARK_SESSION, (change.archived, change.archived, mark, session_key))
     _insert_key(db, key)
     row = reads.session(db, session_id)
     assert row is not None
     return row
 
 
-# An archived session that is archived again keeps its first mark.
 _CHANGE_SESSION = """
-    UPDATE sessions SET updated_ms = ?, labels = coalesce(?, labels), meta = coalesce(?, meta),
-        archived_ms = iif(?, iif(? IS NULL, NULL, coalesce(archived_ms, ?)), archived_ms)
-    WHERE session_key = ?
+    UPDATE sessions SET updated_ms = ?, labels = coalesce(?, labels), meta = coalesce(?, meta) WHERE session_key = ?
+"""
+# An archived session that is archived again keeps its first time.
+_MARK_SESSION = """
+    UPDATE sessions SET archived = ?, archived_ms = iif(?, coalesce(archived_ms, ?), NULL) WHERE session_key = ?
 """
 
 
