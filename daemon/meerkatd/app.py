@@ -16,7 +16,7 @@ from meerkat_client.wire.version import VERSION
 from .agent.agents import Agents
 from .agent.credentials import Credentials
 from .agent.provider_pool import ProviderPool
-from .agent.realm_agents import AgentSettings, RealmAgents
+from .agent.realm_agents import RealmAgents
 from .lifecycle.endpoint import Endpoint
 from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
 from .lifecycle.logs import configure_logging
@@ -28,6 +28,9 @@ from .methods.context import Services
 from .methods.dispatch import MethodDispatcher
 from .realms.realm import Realm
 from .realms.registry import Registry
+from .realms.removal import Removal
+from .realms.trash import Trash
+from .realms.user_config import UserConfig
 from .sessions.clock import now_ms
 from .settings import Settings
 
@@ -71,7 +74,7 @@ def _agents_maker(pool: ProviderPool) -> MakeAgents:
     own = Credentials.from_environment(os.environ)
 
     def make(realm: Realm) -> Agents:
-        return RealmAgents(pool, realm.tools, settings=AgentSettings, daemon_credentials=own)
+        return RealmAgents(pool, realm.tools, settings=realm.settings.get, daemon_credentials=own)
 
     return make
 
@@ -95,7 +98,12 @@ class Daemon:
     async def run(self, ready: ReadyPipe) -> None:
         """Serve until a signal or `daemon/stop`, then let turns end, commit, and close every realm."""
         async with trio.open_nursery() as turns:
-            registry = Registry(self._settings.state_root, make_agents=self._make_agents, nursery=turns)
+            registry = Registry(
+                self._settings.state_root,
+                user_config=UserConfig(self._settings.user_config),
+                make_agents=self._make_agents,
+                nursery=turns,
+            )
             try:
                 await self._serve(registry, ready)
             finally:
@@ -129,11 +137,11 @@ class Daemon:
         return Services(
             settings=self._settings,
             registry=registry,
+            removal=Removal(registry, Trash(self._settings.state_root)),
             started_ms=now_ms(),
             stop=self._stop,
             stopping=self._stopping.is_set,
             connections=connections,
-            model_settings=lambda: AgentSettings().models,
             preload=preload,
         )
 

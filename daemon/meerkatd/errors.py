@@ -64,6 +64,12 @@ class ConfigConflict(MeerkatError):
     code = "CONFIG_CONFLICT"
 
 
+class ConfigInvalid(MeerkatError):
+    """A config file was edited into something that cannot be used. `details` has path, line and field."""
+
+    code = "CONFIG_INVALID"
+
+
 class SessionNotFound(MeerkatError):
     code = "SESSION_NOT_FOUND"
 
@@ -132,6 +138,10 @@ class BackendUnavailable(MeerkatError):
 
 class RealmTooNew(MeerkatError):
     code = "REALM_TOO_NEW"
+
+
+class RealmExists(MeerkatError):
+    code = "REALM_EXISTS"
 
 
 class RealmInUse(MeerkatError):

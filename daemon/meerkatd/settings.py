@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from meerkat_client.wire.paths import Places, places
+from meerkat_client.wire.paths import Places, places, user_config_path
 from meerkat_client.wire.version import VERSION
 
 # Long enough for an answer that is nearly done, short enough for a shutdown of the machine.
@@ -20,12 +20,14 @@ class Settings:
         foreground: log to stderr instead of the log file.
         ready_fd: descriptor to report readiness on; None when nobody waits.
         drain_seconds: how long running turns may go on after SIGTERM.
+        user_config: the config file beneath that of every realm; it need not exist.
     """
 
     places: Places = field(default_factory=places)
     foreground: bool = False
     ready_fd: int | None = None
     drain_seconds: float = DEFAULT_DRAIN_SECONDS
+    user_config: str = field(default_factory=user_config_path)
 
     @property
     def state_root(self) -> str:

@@ -6,6 +6,90 @@ Generated from the contract by `python -m meerkatd.contract.emit`; edits are los
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class ConfigGet(TypedDict):
+    """`config/get`: the realm's own document, or with `effective` all that counts, defaults included."""
+
+    effective: NotRequired[bool]
+    format: NotRequired[Literal["json", "toml"]]
+
+
+class ResolvedPaths(TypedDict):
+    """Where things are. A realm in memory has neither manifest nor config file."""
+
+    root: str
+    realm_path: NotRequired[str]
+    manifest_path: NotRequired[str]
+    config_path: NotRequired[str]
+    sessions_sqlite_path: NotRequired[str]
+    user_config_path: str
+
+
+class ConfigEnvelope(TypedDict):
+    """Result of `config/get`, `config/set` and `config/patch`."""
+
+    config: dict[str, Any]
+    generation: int
+    realm_id: str
+    instance_id: str | None
+    backend: str | None
+    resolved_paths: ResolvedPaths
+    toml: NotRequired[str]
+    replayed: NotRequired[bool]
+    current_generation: NotRequired[int]
+
+
+class ConfigPatch(TypedDict):
+    """`config/patch`: a JSON merge patch (RFC 7396); null deletes."""
+
+    patch: dict[str, Any]
+    expected_generation: NotRequired[int | None]
+    idempotency_key: NotRequired[str | None]
+
+
+class ConfigSchemaParams(TypedDict):
+    """`config/schema`."""
+
+
+class ConfigSchema(TypedDict):
+    """Result of `config/schema`: JSON Schema, draft 2020-12."""
+
+    schema: dict[str, Any]
+
+
+class ConfigSet(TypedDict):
+    """`config/set`: replace the document by `config`, or by the text `toml`, comments and all; one of the two."""
+
+    config: NotRequired[dict[str, Any] | None]
+    toml: NotRequired[str | None]
+    expected_generation: NotRequired[int | None]
+    idempotency_key: NotRequired[str | None]
+
+
+class ConfigUnwatch(TypedDict):
+    """`config/unwatch`."""
+
+    watch_id: str
+
+
+class ConfigUnwatched(TypedDict):
+    """Result of `config/unwatch`."""
+
+    watch_id: str
+    closed: bool
+
+
+class ConfigWatch(TypedDict):
+    """`config/watch`: a `config/changed` for every generation from now on, edits of the file by hand included."""
+
+
+class ConfigWatched(TypedDict):
+    """Result of `config/watch`."""
+
+    watch_id: str
+    realm_id: str
+    generation: int
+
+
 class DaemonStatusParams(TypedDict):
     """`daemon/status`."""
 
@@ -182,6 +266,47 @@ class RealmInfo(TypedDict):
     open: bool
 
 
+class RealmDelete(TypedDict):
+    """`realm/delete`: move it to the trash. `force` interrupts its turns and takes it from other connections."""
+
+    realm_id: str
+    force: NotRequired[bool]
+
+
+class RealmDeleted(TypedDict):
+    """Result of `realm/delete`. `trash_id` is null for a realm in memory, which is gone for good."""
+
+    realm_id: str
+    deleted: bool
+    trash_id: str | None
+    interrupted_turns: int
+
+
+class RealmEmptyTrash(TypedDict):
+    """`realm/empty_trash`: delete for good what is in the trash. Cannot be undone."""
+
+    trash_id: NotRequired[str | None]
+    older_than_hours: NotRequired[float]
+
+
+class TrashedRealm(TypedDict):
+    """A realm in the trash. `deleted_at` is in Unix seconds; without `realm_id` its manifest cannot be read."""
+
+    trash_id: str
+    realm_id: NotRequired[str]
+    backend: NotRequired[str]
+    origin: NotRequired[str]
+    deleted_at: int
+    bytes_on_disk: int
+    path: str
+
+
+class TrashPage(TypedDict):
+    """Result of `realm/trash`, and of `realm/empty_trash`: what is there, or what was there and is gone."""
+
+    trash: list[TrashedRealm]
+
+
 class RealmList(TypedDict):
     """`realm/list`: every realm below the state root."""
 
@@ -192,10 +317,36 @@ class RealmPage(TypedDict):
     realms: list[RealmInfo]
 
 
+class RealmPrune(TypedDict):
+    """`realm/prune`: move realms that nobody uses to the trash; those that programs made for themselves, unless"""
+
+    older_than_hours: NotRequired[float]
+    isolated_only: NotRequired[bool]
+    dry_run: NotRequired[bool]
+
+
+class RealmPruned(TypedDict):
+    """Result of `realm/prune`: what was moved, or with `dry_run` what would be."""
+
+    pruned: list[RealmInfo]
+    dry_run: bool
+
+
+class RealmRestore(TypedDict):
+    """`realm/restore`: back from the trash, by `trash_id`, or by `realm_id` the one that was deleted last."""
+
+    realm_id: NotRequired[str | None]
+    trash_id: NotRequired[str | None]
+
+
 class RealmShow(TypedDict):
     """`realm/show`; without `realm_id`, of this connection's realm."""
 
     realm_id: NotRequired[str | None]
+
+
+class RealmTrash(TypedDict):
+    """`realm/trash`: what is in the trash, newest first."""
 
 
 class SessionArchive(TypedDict):
@@ -575,6 +726,23 @@ class TurnStart(TypedDict):
     provider_params: NotRequired[dict[str, Any] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
+
+
+class ConfigChanged(TypedDict):
+    """The notification `config/changed`. `problem` is set when the file now says something that cannot be used."""
+
+    watch_id: str
+    realm_id: str
+    generation: int
+    problem: NotRequired[str]
+
+
+class ConfigWatchEnd(TypedDict):
+    """The notification `config/watch_end`: nothing more comes, for the realm was deleted."""
+
+    watch_id: str
+    realm_id: str
+    outcome: str
 
 
 class EventSource(TypedDict):

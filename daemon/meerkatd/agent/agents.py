@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .credentials import Credentials
-from .loop import ToolBox
+from .loop import MAX_CONCURRENT_TOOLS, MAX_MODEL_CALLS, ToolBox
 from .models import Endpoint
 from .port import Provider
 
@@ -21,6 +21,8 @@ class AgentDefaults:
     max_tokens: int | None = None
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
+    max_model_calls: int = MAX_MODEL_CALLS
+    max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
 
 
 class Agents(Protocol):
@@ -37,6 +39,7 @@ class Agents(Protocol):
         Raises:
             InvalidParams: no such model.
             ProviderNotConfigured: it has no key, or there is no default.
+            ConfigInvalid: the config cannot be used as it is, so no turn begins.
         """
         ...
 

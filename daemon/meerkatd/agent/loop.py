@@ -91,6 +91,7 @@ class AgentRun:
     run_id: str
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
+    max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
     usage: TokenUsage = field(default_factory=TokenUsage)
     model_calls: int = 0
     tool_calls: int = 0
@@ -178,7 +179,7 @@ class AgentRun:
 
     async def _carry_out(self, blocks: Sequence[ToolUseBlock]) -> None:
         await self.ledger.declared([block["data"] for block in blocks])
-        limiter = trio.CapacityLimiter(MAX_CONCURRENT_TOOLS)
+        limiter = trio.CapacityLimiter(self.max_concurrent_tools)
         async with trio.open_nursery() as nursery:
             for block in blocks:
                 malformed = malformed_args(block)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..errors import MeerkatError
 from .agents import AgentDefaults
 from .credentials import Credentials
 from .loop import ToolBox
@@ -10,17 +11,25 @@ from .models import Endpoint, ModelSettings, resolve
 from .port import Provider
 from .provider_pool import ProviderPool
 from .providers import RetryPolicy, Timeouts
+from .tools.callback import CALLBACK_TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """What the config of a realm says, as far as agents care."""
+    """What the config of a realm says, as far as agents care.
+
+    Attributes:
+        callback_timeout: seconds that a client may take to carry out a tool.
+        problem: makes the error of whoever wants to begin a turn, while the config cannot be used.
+    """
 
     models: ModelSettings = field(default_factory=ModelSettings)
     defaults: AgentDefaults = field(default_factory=AgentDefaults)
     credentials: Credentials = field(default_factory=Credentials)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    callback_timeout: float = CALLBACK_TIMEOUT_SECONDS
+    problem: Callable[[], MeerkatError] | None = None
 
 
 class RealmAgents:
@@ -54,6 +63,8 @@ class RealmAgents:
     def choose(self, *, model: str | None, provider: str | None, credentials: Credentials) -> Endpoint:
         """See `Agents.choose`. The caller's environment wins over the config, and the daemon's own comes last."""
         settings = self._settings()
+        if settings.problem is not None:
+            raise settings.problem()
         merged = Credentials.merge(credentials, settings.credentials, self._daemon_credentials)
         return resolve(model, provider=provider, settings=settings.models, credentials=merged)
 

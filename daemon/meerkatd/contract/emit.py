@@ -19,12 +19,14 @@ from typing_extensions import is_typeddict
 
 from meerkat_client.wire.codes import TABLE
 
-from . import event
+from . import config, event
 from .methods import METHODS, Method
 
 _ROOT = Path(__file__).resolve().parents[3]
 _GENERATED = "Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost."
 _NOTIFICATIONS: tuple[tuple[str, type, str], ...] = (
+    ("config/changed", config.ConfigChanged, "A new generation of a config that this connection watches."),
+    ("config/watch_end", config.ConfigWatchEnd, "The last word of a watch: its realm was deleted."),
     ("session/event", event.SessionEvent, "An event of a turn that this connection started, before its response."),
     ("session/stream_event", event.StreamEvent, "An event of a stream that this connection opened."),
     ("session/stream_end", event.StreamEnd, "The last word of a stream."),

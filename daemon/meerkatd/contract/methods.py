@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import connection, daemon, event, model, realm, session, tool, turn
+from . import config, connection, daemon, event, model, realm, session, tool, turn
 from .base import Params
 
 
@@ -14,6 +14,17 @@ class Method(NamedTuple):
 
 
 METHODS: tuple[Method, ...] = (
+    Method("config/get", config.ConfigGet, config.ConfigEnvelope, "The realm's config and its generation."),
+    Method(
+        "config/patch",
+        config.ConfigPatch,
+        config.ConfigEnvelope,
+        "Change the realm's config by a JSON merge patch.",
+    ),
+    Method("config/schema", config.ConfigSchemaParams, config.ConfigSchema, "JSON Schema of a config document."),
+    Method("config/set", config.ConfigSet, config.ConfigEnvelope, "Replace the realm's config."),
+    Method("config/unwatch", config.ConfigUnwatch, config.ConfigUnwatched, "Stop watching the config."),
+    Method("config/watch", config.ConfigWatch, config.ConfigWatched, "Be told of each new generation of the config."),
     Method(
         "daemon/status",
         daemon.DaemonStatusParams,
@@ -25,8 +36,13 @@ METHODS: tuple[Method, ...] = (
     Method("models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."),
     Method("realm/create", realm.RealmCreate, realm.RealmDetails, "Make a realm and pin its backend."),
     Method("realm/current", realm.RealmCurrent, realm.RealmInfo, "The realm of this connection."),
+    Method("realm/delete", realm.RealmDelete, realm.RealmDeleted, "Move a realm to the trash."),
+    Method("realm/empty_trash", realm.RealmEmptyTrash, realm.TrashPage, "Delete for good what is in the trash."),
     Method("realm/list", realm.RealmList, realm.RealmPage, "Every realm of this state root."),
+    Method("realm/prune", realm.RealmPrune, realm.RealmPruned, "Move realms that nobody uses to the trash."),
+    Method("realm/restore", realm.RealmRestore, realm.RealmDetails, "Bring a realm back from the trash."),
     Method("realm/show", realm.RealmShow, realm.RealmDetails, "One realm, with its counts."),
+    Method("realm/trash", realm.RealmTrash, realm.TrashPage, "Realms in the trash, newest first."),
     Method(
         "session/archive",
         session.SessionArchive,

@@ -1,7 +1,8 @@
 """Realms: the only key by which sessions and config are shared or kept apart."""
 
-from typing import NotRequired
+from typing import Annotated, NotRequired
 
+from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from .base import Params, ShortText
@@ -29,6 +30,50 @@ class RealmCreate(Params):
     backend: BackendName | None = None
 
 
+class RealmDelete(Params):
+    """`realm/delete`: move it to the trash. `force` interrupts its turns and takes it from other connections."""
+
+    realm_id: ShortText
+    force: bool = False
+
+
+class RealmRestore(Params):
+    """`realm/restore`: back from the trash, by `trash_id`, or by `realm_id` the one that was deleted last."""
+
+    realm_id: ShortText | None = None
+    trash_id: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "RealmRestore":
+        if (self.realm_id is None) == (self.trash_id is None):
+            raise ValueError("name either realm_id or trash_id")
+        return self
+
+
+class RealmTrash(Params):
+    """`realm/trash`: what is in the trash, newest first."""
+
+
+class RealmPrune(Params):
+    """`realm/prune`: move realms that nobody uses to the trash; those that programs made for themselves, unless
+    `isolated_only` is false."""
+
+    older_than_hours: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        24.0, description="Only realms in which nothing has been written for this long."
+    )
+    isolated_only: bool = True
+    dry_run: bool = False
+
+
+class RealmEmptyTrash(Params):
+    """`realm/empty_trash`: delete for good what is in the trash. Cannot be undone."""
+
+    trash_id: ShortText | None = Field(None, description="Only this one.")
+    older_than_hours: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        0.0, description="Only what was deleted at least this long ago."
+    )
+
+
 class RealmInfo(TypedDict):
     """A realm. `created_at` is in Unix seconds; `connections` and `active_turns` are those of this daemon right now."""
 
@@ -49,6 +94,40 @@ class RealmDetails(RealmInfo):
     bytes_on_disk: NotRequired[int]
     format_version: NotRequired[int]
     problem: NotRequired[str]
+
+
+class TrashedRealm(TypedDict):
+    """A realm in the trash. `deleted_at` is in Unix seconds; without `realm_id` its manifest cannot be read."""
+
+    trash_id: str
+    realm_id: NotRequired[str]
+    backend: NotRequired[str]
+    origin: NotRequired[str]
+    deleted_at: int
+    bytes_on_disk: int
+    path: str
+
+
+class TrashPage(TypedDict):
+    """Result of `realm/trash`, and of `realm/empty_trash`: what is there, or what was there and is gone."""
+
+    trash: list[TrashedRealm]
+
+
+class RealmDeleted(TypedDict):
+    """Result of `realm/delete`. `trash_id` is null for a realm in memory, which is gone for good."""
+
+    realm_id: str
+    deleted: bool
+    trash_id: str | None
+    interrupted_turns: int
+
+
+class RealmPruned(TypedDict):
+    """Result of `realm/prune`: what was moved, or with `dry_run` what would be."""
+
+    pruned: list[RealmInfo]
+    dry_run: bool
 
 
 class RealmPage(TypedDict):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..agent.credentials import Credentials
-from ..agent.models import ModelSettings
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
 from ..protocol.port import Peer, PeerGone, PeerRefused
 from ..realms.realm import Realm
 from ..realms.registry import Registry
+from ..realms.removal import Removal
 from ..sessions.request import Caller
 from ..settings import Settings
 
@@ -24,17 +24,16 @@ class Services:
         stop: begin to stop, with a deadline in seconds for running turns (None: the default); returns the deadline.
         stopping: whether it has begun.
         connections: how many there are.
-        model_settings: what the config says about models.
         preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
     """
 
     settings: Settings
     registry: Registry
+    removal: Removal
     started_ms: int
     stop: Callable[[float | None], float]
     stopping: Callable[[], bool]
     connections: Callable[[], int]
-    model_settings: Callable[[], ModelSettings]
     preload: Callable[[], None]
 
 
@@ -46,6 +45,7 @@ class Context:
         realm: bound by `initialize`.
         streams: open event streams by id, each with the function that closes it.
         closed_streams: ids of streams that are closed, newest last.
+        watches: watches of the config by id, each with the function that ends it.
     """
 
     services: Services
@@ -56,6 +56,7 @@ class Context:
     credentials: Credentials = field(default_factory=Credentials)
     streams: dict[str, Callable[[], None]] = field(default_factory=dict)
     closed_streams: dict[str, None] = field(default_factory=dict)
+    watches: dict[str, Callable[[], None]] = field(default_factory=dict)
     tool_host: "PeerToolHost | None" = None
 
     @property

@@ -18,7 +18,7 @@ from ..contract.methods import METHODS
 from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
-from . import connection, daemon, model, realm, session, stream, tool, turn
+from . import config, connection, daemon, model, realm, session, stream, tool, turn
 from .context import Context, Services
 
 log = logging.getLogger(__name__)
@@ -26,14 +26,25 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Context, Any, Call], Awaitable[Any]]
 
 HANDLERS: dict[str, Handler] = {
+    "config/get": config.get,
+    "config/patch": config.patch,
+    "config/schema": config.schema,
+    "config/set": config.set_config,
+    "config/unwatch": config.unwatch,
+    "config/watch": config.watch,
     "daemon/status": daemon.status,
     "daemon/stop": daemon.stop,
     "initialize": connection.initialize,
     "models/catalog": model.catalog,
     "realm/create": realm.create,
     "realm/current": realm.current,
+    "realm/delete": realm.delete,
+    "realm/empty_trash": realm.empty_trash,
     "realm/list": realm.list_realms,
+    "realm/prune": realm.prune,
+    "realm/restore": realm.restore,
     "realm/show": realm.show,
+    "realm/trash": realm.trash,
     "session/archive": session.archive,
     "session/create": session.create,
     "session/history": session.history,

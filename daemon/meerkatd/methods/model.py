@@ -12,14 +12,14 @@ from .context import Context
 
 
 async def catalog(context: Context, params: ModelsCatalog, call: Call) -> Catalog:
-    settings = context.services.model_settings()
+    agents = context.realm.agents
     major, minor, patch = (int(part) for part in CONTRACT_VERSION.split("."))
     shape: Catalog = {
         "contract_version": {"major": major, "minor": minor, "patch": patch},
-        "providers": [_with_state(context, row) for row in models.catalog(settings)],
+        "providers": [_with_state(context, row) for row in models.catalog(context.realm.settings.get().models)],
     }
     try:
-        default = models.resolve(None, settings=settings, credentials=context.credentials)
+        default = agents.choose(model=None, provider=None, credentials=context.credentials)
     except MeerkatError:
         return shape
     shape["default"] = {"model": default.full_name, "provider": default.provider}
@@ -29,11 +29,8 @@ async def catalog(context: Context, params: ModelsCatalog, call: Call) -> Catalo
 def _with_state(context: Context, row: dict[str, Any]) -> ProviderModels:
     """A provider with whether a turn of this connection could use it."""
     try:
-        models.resolve(
-            row["default_model_id"] or None,
-            provider=row["provider"],
-            settings=context.services.model_settings(),
-            credentials=context.credentials,
+        context.realm.agents.choose(
+            model=row["default_model_id"] or None, provider=row["provider"], credentials=context.credentials
         )
     except MeerkatError as error:
         return cast(ProviderModels, {**row, "configured": False, "note": error.message})

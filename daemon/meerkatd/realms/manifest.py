@@ -14,6 +14,7 @@ from meerkat_client.wire.version import VERSION
 from ..contract.connection import BackendName
 from ..errors import RealmDamaged, RealmTooNew
 from ..ids import RealmId
+from .durable import sync_folder, write_durably
 
 FILE_NAME = "realm_manifest.json"
 # The newest format that this program reads, and the one it writes.
@@ -100,35 +101,6 @@ def create(folder: str, manifest: Manifest) -> None:
     }
     write_durably(os.path.join(folder, FILE_NAME), (json.dumps(fields, indent=2) + "\n").encode())
     sync_folder(os.path.dirname(folder))
-
-
-def write_durably(path: str, data: bytes) -> None:
-    """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder. Mode 0600.
-
-    Raises:
-        OSError: the file is as it was before.
-    """
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
-    sync_folder(os.path.dirname(path))
-
-
-def sync_folder(folder: str) -> None:
-    """Make renames in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _damaged(path: str, what: str) -> RealmDamaged:

@@ -16,18 +16,33 @@ from ..agent.agents import Agents
 from ..agent.tools.callback import CallbackTools
 from ..contract.connection import BackendName
 from ..contract.realm import RealmDetails, RealmInfo
-from ..errors import MeerkatError, RealmBackendMismatch, RealmDamaged, from_os_error
+from ..errors import (
+    MeerkatError,
+    RealmBackendMismatch,
+    RealmDamaged,
+    RealmExists,
+    RealmInUse,
+    RealmNotFound,
+    from_os_error,
+)
 from ..ids import RealmId, realm_folder_name
 from ..sessions.clock import now_ms
 from ..sessions.recovery import settle_lost_turns
 from ..sessions.sessions import Sessions
 from ..store.api import RealmStore
 from . import manifest as manifests
+from .config_cell import ConfigCell
+from .config_files import ConfigFiles
+from .config_settings import RealmSettings
 from .manifest import Manifest, Origin
+from .user_config import UserConfig
 
 DEFAULT_BACKEND: BackendName = "sqlite"
 # A caller that repeats a request does so within minutes; a week leaves room for a laptop that was closed meanwhile.
 KEYS_KEPT_MS = 7 * 24 * 3600 * 1000
+# Turns that are interrupted for a deletion commit within milliseconds; a slow disk is given this long.
+LEAVE_SECONDS = 15.0
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 class Realm:
@@ -37,6 +52,7 @@ class Realm:
         realm_id: which.
         realms_folder: where realms live below the state root.
         origin: how this id came about; pinned when the realm comes to be.
+        user_config: the config beneath the realm's own.
         make_agents: builds the realm's way to models and tools.
         nursery: turns run in it.
         opened: told each time the store was opened.
@@ -44,6 +60,8 @@ class Realm:
     Attributes:
         connections: how many are bound to it.
         hint: backend for when it comes to be.
+        config, settings: its config, and what that means together with the user's.
+        gone: it was deleted, or is being deleted; nothing can be done with it any more.
     """
 
     def __init__(
@@ -52,6 +70,7 @@ class Realm:
         *,
         realms_folder: str,
         origin: Origin,
+        user_config: UserConfig,
         make_agents: Callable[["Realm"], Agents],
         nursery: trio.Nursery,
         opened: Callable[[], None],
@@ -60,7 +79,7 @@ class Realm:
         self.origin: Origin = origin
         self.hint: BackendName | None = None
         self.connections = 0
-        self.tools = CallbackTools()
+        self.gone = False
         self._folder = os.path.join(realms_folder, realm_folder_name(realm_id))
         self._manifest: Manifest | None = None
         self._store: RealmStore | None = None
@@ -68,7 +87,11 @@ class Realm:
         self._opened = opened
         self._calls = 0
         self.last_used = trio.current_time()
-        self.sessions = Sessions(realm_id, store=self.store, agents=make_agents(self), nursery=nursery)
+        self.config = ConfigCell(realm_id, files=self._config_files, create=lambda: self.store(True))
+        self.settings = RealmSettings(self.config, user_config)
+        self.tools = CallbackTools(timeout=lambda: self.settings.get().callback_timeout)
+        self.agents = make_agents(self)
+        self.sessions = Sessions(realm_id, store=self.store, agents=self.agents, nursery=nursery)
 
     def __repr__(self) -> str:
         state = "open" if self._store is not None else "closed"
@@ -101,8 +124,10 @@ class Realm:
         """The realm's manifest; None while it does not exist.
 
         Raises:
+            RealmNotFound: it was deleted.
             RealmTooNew, RealmDamaged, PermissionDenied, StorageFailed.
         """
+        self._check_there()
         if self._manifest is None:
             try:
                 found = manifests.read(self._folder)
@@ -115,6 +140,14 @@ class Realm:
                 )
             self._manifest = found
         return self._manifest
+
+    def _check_there(self) -> None:
+        if self.gone:
+            raise RealmNotFound(f"Realm {self.realm_id!r} was deleted.", details={"realm_id": self.realm_id})
+
+    def _config_files(self) -> ConfigFiles | None:
+        manifest = self.manifest()
+        return None if manifest is None or manifest.backend == "memory" else ConfigFiles(self._folder)
 
     def check_backend(self, hint: BackendName | None) -> None:
         """Take a hint for a realm that does not exist yet; refuse one that contradicts the manifest.
@@ -141,13 +174,16 @@ class Realm:
         Turns that an earlier daemon did not live to end are settled before anybody sees the store.
 
         Raises:
+            RealmNotFound: the realm was deleted.
             RealmTooNew, RealmDamaged, BackendUnavailable, StorageFull, StorageFailed, PermissionDenied.
         """
+        self._check_there()
         if (store := self._store) is not None:
             return store
         async with self._opening:
             if (store := self._store) is not None:
                 return store
+            # Also tells a realm that was deleted while this waited.
             manifest = self.manifest()
             if manifest is None and not create:
                 return None
@@ -197,6 +233,68 @@ class Realm:
         if store is not None:
             await store.aclose()
 
+    async def leave(self, move: Callable[[], str], *, reason: str, own_calls: int) -> str | None:
+        """Give the realm up: interrupt its turns, wait for what is under way, close it, and `move` its folder away.
+
+        From the first moment on nothing new can be done with it. Not to be cancelled.
+
+        Args:
+            move: runs in a thread; its result is returned. Not called for a realm in memory.
+            own_calls: requests of the caller that are under way.
+
+        Raises:
+            RealmInUse: something did not end in time. StorageFailed, PermissionDenied: it cannot be moved. Either way
+                the realm is as it was, but for its turns.
+        """
+        manifest = self.manifest()
+        moved: str | None = None
+        self.gone = True
+        try:
+            with trio.CancelScope(shield=True):
+                await self._come_to_rest(reason, own_calls)
+                await self.config.settled()
+                async with self._opening:
+                    store, self._store = self._store, None
+                    self.sessions.forget_idle()
+                    if store is not None:
+                        await store.aclose()
+                    self._manifest = None
+                    if manifest is not None and manifest.backend != "memory":
+                        moved = await trio.to_thread.run_sync(move)
+        except OSError as error:
+            self.gone = False
+            raise from_os_error(error, doing="move the realm away") from error
+        except BaseException:
+            self.gone = False
+            raise
+        return moved
+
+    async def _come_to_rest(self, reason: str, own_calls: int) -> None:
+        with trio.move_on_after(LEAVE_SECONDS):
+            while True:
+                for turn in self.sessions.running():
+                    turn.interrupt(reason)
+                if self._calls <= own_calls and not self.sessions.running():
+                    return
+                await trio.sleep(_LOOK_AGAIN_SECONDS)
+        raise RealmInUse(
+            f"Requests of realm {self.realm_id!r} did not end within {LEAVE_SECONDS:g} seconds.",
+            details={"realm_id": self.realm_id, "connections": self.connections},
+        )
+
+    async def come_back(self, move: Callable[[], None]) -> None:
+        """`move` a folder to where the realm's is, unless there is one.
+
+        Raises:
+            RealmExists: there is one.
+            OSError: it cannot be moved.
+        """
+        async with self._opening:
+            if self.manifest() is not None:
+                raise RealmExists(f"There is a realm {self.realm_id!r} already.", details={"realm_id": self.realm_id})
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(move)
+
     def info(self) -> RealmInfo:
         """What is known without opening it. Raises as `manifest` does."""
         manifest = self.manifest()
@@ -227,4 +325,7 @@ class Realm:
             shape["messages"] = facts.messages
             shape["bytes_on_disk"] = facts.bytes_on_disk
             shape["format_version"] = facts.format_version
+        problem = self.settings.get().problem
+        if problem is not None:
+            shape["problem"] = problem().message
         return shape

@@ -14,6 +14,7 @@ from ..ids import RealmId
 from . import manifest as manifests
 from .manifest import Origin
 from .realm import Realm
+from .user_config import UserConfig
 
 # An open realm that nobody used for this long gives back its descriptors and memory.
 IDLE_CLOSE_SECONDS = 300.0
@@ -37,11 +38,20 @@ class Registry:
 
     Args:
         state_root: realms live in its folder `realms`.
+        user_config: the config beneath that of every realm.
         make_agents: builds a realm's way to models and tools.
         nursery: turns run in it.
     """
 
-    def __init__(self, state_root: str, *, make_agents: Callable[[Realm], Agents], nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        state_root: str,
+        *,
+        user_config: UserConfig,
+        make_agents: Callable[[Realm], Agents],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.user_config = user_config
         self._folder = os.path.join(state_root, "realms")
         self._make_agents = make_agents
         self._nursery = nursery
@@ -72,6 +82,7 @@ class Registry:
                 realm_id,
                 realms_folder=self._folder,
                 origin=origin,
+                user_config=self.user_config,
                 make_agents=self._make_agents,
                 nursery=self._nursery,
                 opened=lambda: self._opened.set(),
@@ -100,8 +111,13 @@ class Registry:
 
     def _forget(self, realm: Realm) -> None:
         """Drop the object of a realm that exists nowhere else and that nobody uses."""
-        if realm.connections == 0 and not realm.is_open and realm.idle:
-            self._realms.pop(realm.realm_id, None)
+        if realm.connections == 0 and not realm.is_open and realm.idle and not realm.gone:
+            self.drop(realm)
+
+    def drop(self, realm: Realm) -> None:
+        """Know the realm no more; connections that are bound to it keep the object."""
+        if self._realms.get(realm.realm_id) is realm:
+            del self._realms[realm.realm_id]
 
     def existing(self, realm_id: RealmId) -> Realm:
         """A realm that exists. Raises RealmNotFound."""
@@ -118,9 +134,12 @@ class Registry:
         except OSError as error:
             raise from_os_error(error, doing="list the realms") from error
         ids = set(found) | {realm.realm_id for realm in self._realms.values() if realm.is_open}
-        rows = [self.get(realm_id).info() for realm_id in sorted(ids)]
-        for realm_id in ids:
-            self._forget(self._realms[realm_id])
+        rows = []
+        for realm_id in sorted(ids):
+            realm = self.get(realm_id)
+            if not realm.gone:
+                rows.append(realm.info())
+            self._forget(realm)
         return rows
 
     # -- life -----------------------------------------------------------------------------------------------------

@@ -277,6 +277,8 @@ class Admission:
                 now=lambda: rfc3339(self._now_ms()),
                 run_id=turn.turn_id,
                 output=output,
+                max_model_calls=defaults.max_model_calls,
+                max_concurrent_tools=defaults.max_concurrent_tools,
             )
 
         work = TurnWork(

@@ -108,6 +108,10 @@ _ROWS = (
              "Try again in a moment; a new daemon starts by itself."),
     ErrorRow("PERMISSION_DENIED", -32057, 403, 77, False, "environment", "Owner or mode of a file or peer is wrong.",
              "Look at the path that the message names."),
+    ErrorRow("CONFIG_INVALID", -32058, 500, 17, False, "environment", "A config file cannot be used as it is.",
+             "Mend the file at the place that the message names."),
+    ErrorRow("REALM_EXISTS", -32059, 409, 56, False, "state", "A realm with this id exists already.",
+             "Delete that one first; it goes to the trash."),
 )
 
 # fmt: on

@@ -74,6 +74,17 @@ def default_state_root(environ: Mapping[str, str]) -> str:
     return f"{data}/{APP}" if data else _data_below(_home(environ))
 
 
+def user_config_path(environ: Mapping[str, str] | None = None) -> str:
+    """The user's own config file, beneath that of every realm and state root: `MEERKAT_USER_CONFIG`, or
+    `meerkat/config.toml` in `$XDG_CONFIG_HOME` or `~/.config`, on macOS too. It need not exist."""
+    env = os.environ if environ is None else environ
+    explicit = env.get("MEERKAT_USER_CONFIG")
+    if explicit:
+        return os.path.abspath(explicit)
+    folder = _absolute(env, "XDG_CONFIG_HOME") or f"{_home(env)}/.config"
+    return f"{folder}/{APP}/config.toml"
+
+
 def _digest(path: str) -> str:
     """16 base32 characters (80 bits), lower-case for file systems that ignore case."""
     return base64.b32encode(hashlib.sha256(os.fsencode(path)).digest()[:10]).decode().lower()

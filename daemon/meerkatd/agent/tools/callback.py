@@ -4,7 +4,7 @@ A realm has one set of them: a turn that calls a tool asks the connection that r
 started from. A client that fails, takes too long or goes away is a tool error that the model sees; nothing hangs on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..loop import ToolOutcome
@@ -29,9 +29,13 @@ class ToolHost(Protocol):
 
 
 class CallbackTools:
-    """The callback tools of one realm; a `ToolBox` for its turns."""
+    """The callback tools of one realm; a `ToolBox` for its turns.
 
-    def __init__(self, *, timeout: float = CALLBACK_TIMEOUT_SECONDS) -> None:
+    Args:
+        timeout: seconds that a client may take for a call; asked at each.
+    """
+
+    def __init__(self, *, timeout: Callable[[], float] = lambda: CALLBACK_TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
         self._offers: dict[str, tuple[ToolSpec, ToolHost]] = {}
 
@@ -51,13 +55,14 @@ class CallbackTools:
         offer = self._offers.get(name)
         if offer is None:
             return ToolOutcome(content=f"There is no tool named {name!r} (any more).", is_error=True)
+        timeout = self._timeout()
         try:
-            content, is_error = await offer[1].execute(call_id, name, arguments, timeout=self._timeout)
+            content, is_error = await offer[1].execute(call_id, name, arguments, timeout=timeout)
         except TimeoutError:
             return ToolOutcome(
-                content=f"The tool {name!r} did not answer within {self._timeout:g} seconds.",
+                content=f"The tool {name!r} did not answer within {timeout:g} seconds.",
                 is_error=True,
-                timed_out_ms=round(self._timeout * 1000),
+                timed_out_ms=round(timeout * 1000),
             )
         except ConnectionError:
             return ToolOutcome(content=f"The client that offers the tool {name!r} has gone away.", is_error=True)

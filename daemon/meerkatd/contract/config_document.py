@@ -1,0 +1,253 @@
+"""The config document: what `config.toml` and `config/set` may say, and nothing else.
+
+Every key here has an effect; a key that has none does not exist. Realm and user config share this schema. A document
+keeps the spelling of its author ("30s", 30): these models are the checked reading of it, not what is stored.
+
+Nothing may be null, for TOML has no null: a key that is not wanted is left out.
+"""
+
+import math
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from .base import JsonObject, ShortText, Text
+
+# Longer waits than a day are mistakes of a unit.
+MAX_SECONDS = 86_400.0
+# No provider's answer is longer.
+MAX_TOKENS = 10_000_000
+# A turn that calls the model more often than this does not end at all.
+MAX_MODEL_CALLS = 10_000
+MAX_RETRIES = 20
+MAX_CONCURRENT_TOOLS = 100
+MAX_SERVERS = 100
+# Room for a signed token as a key; a key of a few KiB has to fit into an HTTP header.
+MAX_KEY_CHARS = 8192
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_RULE = 'a number of seconds, or text such as "500ms", "30s", "2m" or "1h"'
+
+# What a model's name may begin with already has a meaning there.
+RESERVED_SERVERS = frozenset(("anthropic", "openai", "gemini", "local", "self_hosted"))
+
+
+def seconds(value: Any) -> float:
+    """A duration in seconds, from its spelling in a config. Raises ValueError with the rule."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"must be {_DURATION_RULE}")
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"must be {_DURATION_RULE}")
+        return float(match[1]) * _UNITS[match[2]]
+    if not math.isfinite(value):
+        raise ValueError(f"must be {_DURATION_RULE}")
+    return float(value)
+
+
+def _seconds_or_disabled(value: Any) -> float:
+    return math.inf if value == "disabled" else seconds(value)
+
+
+def _limit(value: float) -> float:
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError(f"must be more than 0 and at most {MAX_SECONDS:g} seconds")
+    return value
+
+
+def _limit_or_none(value: float) -> float:
+    return value if value == math.inf else _limit(value)
+
+
+def _pause(value: float) -> float:
+    return value if value == 0 else _limit(value)
+
+
+_DURATION_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h)$"}],
+    "description": f"A duration: {_DURATION_RULE}.",
+}
+_CALL_SCHEMA: dict[str, Any] = {
+    "anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "disabled"}],
+    "description": 'The whole call of a model; "disabled" (the default) for no limit.',
+}
+
+Limit = Annotated[float, BeforeValidator(seconds), AfterValidator(_limit), WithJsonSchema(_DURATION_SCHEMA)]
+Pause = Annotated[float, BeforeValidator(seconds), AfterValidator(_pause), WithJsonSchema(_DURATION_SCHEMA)]
+CallLimit = Annotated[
+    float, BeforeValidator(_seconds_or_disabled), AfterValidator(_limit_or_none), WithJsonSchema(_CALL_SCHEMA)
+]
+
+
+def _header_text(text: str) -> str:
+    # It travels in an HTTP header. The message must not repeat a secret.
+    if not text.strip() or text != text.strip() or not (text.isascii() and text.isprintable()):
+        raise ValueError("must be printable ASCII characters without spaces around them")
+    return text
+
+
+def _url(text: str) -> str:
+    _header_text(text)
+    try:
+        parts = urlsplit(text)
+        hostname, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be a URL such as https://host/path") from None
+    if parts.scheme not in ("http", "https") or not hostname or " " in text:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain a user name or password: a URL is shown, a key is not")
+    return text
+
+
+def _server_name(name: str) -> str:
+    if name in RESERVED_SERVERS:
+        raise ValueError(f"{name!r} has a meaning of its own; name the server differently")
+    return name
+
+
+def _path(text: str) -> str:
+    if not text.startswith(("/", "~/")):
+        raise ValueError("must be an absolute path, or one that begins with ~/")
+    return text
+
+
+Secret = Annotated[
+    str,
+    AfterValidator(_header_text),
+    Field(max_length=MAX_KEY_CHARS, json_schema_extra={"writeOnly": True}),
+]
+BaseUrl = Annotated[str, AfterValidator(_url), Field(max_length=2000)]
+ServerName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_server_name)
+]
+FilePath = Annotated[Text, AfterValidator(_path), Field(max_length=4096)]
+
+
+class Section(BaseModel):
+    """A table of the document: unknown keys are an error, and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AgentSection(Section):
+    """What sessions are built with, unless their request says otherwise."""
+
+    model: ShortText | None = Field(default=None, description="The model of a request that names none.")
+    system_prompt: Text | None = Field(default=None, description="System prompt of new sessions.")
+    system_prompt_file: FilePath | None = Field(default=None, description="The same from a file; not both.")
+    max_tokens_per_turn: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = Field(
+        default=None, description="Limit of each answer of the model, for new sessions."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(default=None, description="For new sessions.")
+    max_model_calls: Annotated[int, Field(ge=1, le=MAX_MODEL_CALLS)] | None = Field(
+        default=None, description="How often one turn may call the model."
+    )
+    provider_params: JsonObject = Field(
+        default_factory=dict, description="Merged into the body of every call of a model, as they are."
+    )
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "AgentSection":
+        if self.system_prompt is not None and self.system_prompt_file is not None:
+            raise ValueError("system_prompt and system_prompt_file cannot be used together")
+        return self
+
+
+class BaseUrls(Section):
+    anthropic: BaseUrl | None = None
+    openai: BaseUrl | None = None
+    gemini: BaseUrl | None = None
+
+
+class ApiKeys(Section):
+    anthropic: Secret | None = Field(default=None, repr=False)
+    openai: Secret | None = Field(default=None, repr=False)
+    gemini: Secret | None = Field(default=None, repr=False)
+
+
+class ProvidersSection(Section):
+    """Ways to the hosted providers. What a caller's environment says wins over it."""
+
+    base_urls: BaseUrls = Field(default_factory=BaseUrls)
+    api_keys: ApiKeys = Field(default_factory=ApiKeys)
+
+
+class ServerSection(Section):
+    """A server that speaks OpenAI's chat completions; its models are named `NAME/model`."""
+
+    base_url: BaseUrl
+    api_key: Secret | None = Field(default=None, repr=False)
+    default_model: ShortText | None = None
+
+
+class RetrySection(Section):
+    """When a call of a model that failed is tried again."""
+
+    max_retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] | None = None
+    initial_delay: Pause | None = None
+    max_delay: Pause | None = None
+    multiplier: Annotated[float, Field(ge=1, le=100)] | None = None
+
+
+class TimeoutsSection(Section):
+    """Limits of one attempt to call a model."""
+
+    call: CallLimit | None = None
+    idle: Limit | None = Field(default=None, description="No byte arrives for this long.")
+    connect: Limit | None = Field(default=None, description="Name look-up, TCP and TLS together.")
+
+
+class ToolsSection(Section):
+    """How tools are carried out."""
+
+    callback_timeout: Limit | None = Field(default=None, description="How long a client may take to carry out a tool.")
+    max_concurrent: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_TOOLS)] | None = Field(
+        default=None, description="Tool calls of one answer that run together."
+    )
+
+
+class ConfigDocument(Section):
+    """The whole document; every key is optional."""
+
+    agent: AgentSection = Field(default_factory=AgentSection)
+    providers: ProvidersSection = Field(default_factory=ProvidersSection)
+    servers: Annotated[dict[ServerName, ServerSection], Field(max_length=MAX_SERVERS)] = Field(default_factory=dict)
+    retry: RetrySection = Field(default_factory=RetrySection)
+    timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
+    tools: ToolsSection = Field(default_factory=ToolsSection)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the document, without the nulls that stand for absent keys in the models."""
+    schema = _without_null(ConfigDocument.model_json_schema())
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _without_null(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_null(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    clean = {key: _without_null(value) for key, value in node.items() if not (key == "default" and value is None)}
+    branches = [each for each in clean.get("anyOf", []) if each != {"type": "null"}]
+    if len(branches) == 1:
+        del clean["anyOf"]
+        return {**branches[0], **clean}
+    if branches:
+        clean["anyOf"] = branches
+    return clean

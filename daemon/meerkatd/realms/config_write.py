@@ -1,0 +1,56 @@
+"""The three ways to say a new config: a tree of values, a text, a merge patch. Each makes a `config_cell.Change`."""
+
+from copy import deepcopy
+from typing import Any
+
+from .config_cell import Change, ConfigVersion
+from .config_check import ConfigFault, check_document
+from .config_secrets import NoSecretToKeep, restore
+from .config_text import rewrite, with_secrets
+from .merge_patch import merge_patch
+
+
+def from_tree(tree: dict[str, Any]) -> Change:
+    """Replace by the values of `tree`, keeping the comments of what stays."""
+
+    def change(base: ConfigVersion) -> str:
+        wanted = _with_secrets(deepcopy(tree), base)
+        check_document(wanted)
+        return rewrite(base.text, wanted)
+
+    return change
+
+
+def from_text(text: str) -> Change:
+    """Replace by `text`, its comments included."""
+
+    def change(base: ConfigVersion) -> str:
+        try:
+            return with_secrets(text, base.plain)
+        except NoSecretToKeep as missing:
+            raise _nothing_to_keep(missing) from None
+
+    return change
+
+
+def from_patch(patch: dict[str, Any]) -> Change:
+    """Change by a JSON merge patch (RFC 7396)."""
+
+    def change(base: ConfigVersion) -> str:
+        wanted = _with_secrets(merge_patch(base.plain, patch), base)
+        check_document(wanted)
+        return rewrite(base.text, wanted)
+
+    return change
+
+
+def _with_secrets(wanted: dict[str, Any], base: ConfigVersion) -> dict[str, Any]:
+    try:
+        restored: dict[str, Any] = restore(wanted, base.plain)
+    except NoSecretToKeep as missing:
+        raise _nothing_to_keep(missing) from None
+    return restored
+
+
+def _nothing_to_keep(missing: NoSecretToKeep) -> ConfigFault:
+    return ConfigFault(missing.path, "there is no secret to keep; give it as text, or leave the key out")

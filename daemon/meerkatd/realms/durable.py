@@ -1,0 +1,38 @@
+"""Small files that are replaced as a whole, and survive a power cut once the call returns."""
+
+import os
+from collections.abc import Callable
+
+
+def write_durably(path: str, data: bytes, *, before_rename: Callable[[], None] | None = None) -> None:
+    """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder. Mode 0600.
+
+    Args:
+        before_rename: called when only the rename is left; what it raises undoes everything.
+
+    Raises:
+        OSError: the file is as it was before, unless the fsync of the folder itself failed.
+    """
+    temporary = f"{path}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if before_rename is not None:
+            before_rename()
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync_folder(os.path.dirname(path))
+
+
+def sync_folder(folder: str) -> None:
+    """Make renames in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
