@@ -9,7 +9,7 @@ from meerkatd.errors import BackendUnavailable
 from meerkatd.store import DEFAULT, NAMES, backend
 
 
-@pytest.mark.parametrize("name", ["sqlite", "memory"])
+@pytest.mark.parametrize("name", ["sqlite", "jsonl", "memory"])
 def test_backend_knows_its_own_name(name: str) -> None:
     assert backend(name).name == name
 

@@ -14,6 +14,7 @@ DEFAULT = "sqlite"
 # name -> module below this package, and the class in it.
 _MODULES = {
     "sqlite": (".sqlite", "SqliteBackend"),
+    "jsonl": (".jsonl", "JsonlBackend"),
     "memory": (".memory", "MemoryBackend"),
 }
 

@@ -46,6 +46,7 @@ class Wiring:
 
 WIRINGS = (
     Wiring(name="sqlite", backend=lambda: backend("sqlite")),
+    Wiring(name="jsonl", backend=lambda: backend("jsonl")),
     Wiring(name="memory", backend=lambda: backend("memory"), durable=False),
 )
 

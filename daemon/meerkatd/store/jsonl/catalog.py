@@ -1,0 +1,199 @@
+"""What is known of a realm without reading a file: each session's row and state, ids of turns, keys. No I/O here.
+
+A session's row, with its document, stays in memory: about 1.5 KB. A turn takes some 250 bytes, for its id must be found
+without knowing its session. Messages take nothing here; where they are in the file is `offsets.py`, for sessions in
+use.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..api import KeyRow, SessionQuery, SessionRow
+from . import rows
+from .offsets import Offsets
+
+# Greater than every character of an id.
+_AFTER_ANY = "\U0010ffff"
+
+# What `apply` takes in: all but the first line of a log, and messages, which the end of their turn counts.
+KINDS = frozenset({"turn", "tool", "turn_end", "events", "change", "key", "prune"})
+
+Undo = Callable[[], object]
+
+
+@dataclass(slots=True, kw_only=True)
+class Log:
+    """How far a file is written. `size` is in bytes, `crc` of the last line."""
+
+    name: str
+    size: int = 0
+    records: int = 0
+    crc: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session(Log):
+    """One session, and its file.
+
+    Attributes:
+        running: ordinals of its running turns.
+        indexed_ns: the file's time of change when the index was written; None when it was written to since.
+        offsets: None while they are not loaded.
+    """
+
+    row: SessionRow
+    running: frozenset[int] = frozenset()
+    indexed_ns: int | None = None
+    offsets: Offsets | None = None
+
+    @property
+    def session_id(self) -> str:
+        return self.row.session_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey:
+    """A key, the session in whose file it stands, and how often keys had been pruned before."""
+
+    row: KeyRow
+    home: str
+    prunes: int
+
+
+class Catalog:
+    """Attributes:
+    realm: the realm's own log.
+    sessions: by id.
+    turns: where a turn is: `(session_id, ordinal)`.
+    keys: those that are recorded and not pruned.
+    prunes: `before_ms` of every prune, in order.
+    """
+
+    def __init__(self, realm: Log) -> None:
+        self.realm = realm
+        self.sessions: dict[str, Session] = {}
+        self.turns: dict[str, tuple[str, int]] = {}
+        self.keys: dict[str, HeldKey] = {}
+        self.prunes: list[int] = []
+        self._ids: list[str] = []
+        self._newest: list[tuple[int, str]] = []
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def fill(self, sessions: Sequence[Session]) -> None:
+        """Take all sessions of a realm that is being opened."""
+        self.sessions = {session.session_id: session for session in sessions}
+        self._ids = sorted(self.sessions)
+        self._newest = sorted(_place(session.row) for session in sessions)
+
+    def apply(self, log: Log, kind: str, fields: Mapping[str, Any]) -> Undo | None:
+        """Take in a record. Returns what takes it back, but for the row of the session, which its caller keeps.
+
+        Raises:
+            ValueError: the record contradicts what is known.
+        """
+        if kind == "prune" and log is self.realm:
+            return self._prune(fields["before_ms"])
+        if not isinstance(log, Session) or kind not in KINDS:
+            raise ValueError(f"{kind} does not belong here")
+        undo: Undo | None = None
+        if kind == "turn":
+            undo = self._add_turn(log, fields)
+        elif kind == "key":
+            undo = self._add_key(log, fields)
+        elif kind == "turn_end":
+            log.running -= {fields["ordinal"]}
+        log.row = rows.changed_row(log.row, kind, fields)
+        return undo
+
+    def _add_turn(self, session: Session, fields: Mapping[str, Any]) -> Undo:
+        turn_id, ordinal = fields["turn_id"], fields["ordinal"]
+        if turn_id in self.turns or ordinal != session.row.turn_count:
+            raise ValueError(f"turn {turn_id} is out of order")
+        self.turns[turn_id] = (session.session_id, ordinal)
+        if fields["state"] == "running":
+            session.running |= {ordinal}
+        return lambda: self.turns.pop(turn_id)
+
+    def _add_key(self, session: Session, fields: Mapping[str, Any]) -> Undo | None:
+        return self.hold_key(HeldKey(row=rows.key_row(fields), home=session.session_id, prunes=fields["prunes"]))
+
+    def hold_key(self, held: HeldKey) -> Undo | None:
+        """Take in a key, unless it was pruned since."""
+        if any(held.row.created_ms < before_ms for before_ms in self.prunes[held.prunes :]):
+            return None
+        key = held.row.key
+        if key in self.keys:
+            raise ValueError("an idempotency key is there twice")
+        self.keys[key] = held
+        return lambda: self.keys.pop(key)
+
+    def _prune(self, before_ms: int) -> Undo:
+        stale = {key: held for key, held in self.keys.items() if held.row.created_ms < before_ms}
+        for key in stale:
+            del self.keys[key]
+        self.prunes.append(before_ms)
+
+        def undo() -> None:
+            self.prunes.pop()
+            self.keys.update(stale)
+
+        return undo
+
+    # -- changing --------------------------------------------------------------------------------------------------
+
+    def add(self, session: Session) -> None:
+        """Take a new session."""
+        self.sessions[session.session_id] = session
+        insort(self._ids, session.session_id)
+        insort(self._newest, _place(session.row))
+
+    def remove(self, session: Session) -> None:
+        del self.sessions[session.session_id]
+        del self._ids[bisect_left(self._ids, session.session_id)]
+        del self._newest[bisect_left(self._newest, _place(session.row))]
+
+    def reorder(self, before: SessionRow, after: SessionRow) -> None:
+        """Keep the order of the list when a row was replaced."""
+        if before.updated_ms != after.updated_ms:
+            del self._newest[bisect_left(self._newest, _place(before))]
+            insort(self._newest, _place(after))
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def page(self, query: SessionQuery) -> Sequence[SessionRow]:
+        if query.limit <= 0:
+            return []
+        found: list[SessionRow] = []
+        skip = query.offset
+        for row in self._matching(query):
+            if skip > 0:
+                skip -= 1
+                continue
+            found.append(row)
+            if len(found) == query.limit:
+                break
+        return found
+
+    def _matching(self, query: SessionQuery) -> Iterator[SessionRow]:
+        wanted = query.labels.items()
+        for _, session_id in reversed(self._newest):
+            row = self.sessions[session_id].row
+            if (query.include_archived or row.archived_ms is None) and wanted <= row.labels.items():
+                yield row
+
+    def by_prefix(self, prefix: str, *, limit: int) -> Sequence[str]:
+        start = bisect_left(self._ids, prefix)
+        end = bisect_left(self._ids, prefix + _AFTER_ANY)
+        return self._ids[start : min(end, start + limit)]
+
+
+def born(name: str, fields: Mapping[str, Any]) -> Session:
+    """A session as its first record makes it."""
+    return Session(name=name, row=rows.session_row(fields))
+
+
+def _place(row: SessionRow) -> tuple[int, str]:
+    return (row.updated_ms, row.session_id)

@@ -1,0 +1,128 @@
+"""Every change of a file goes through here, so that tests can put a failing disk in its place. Synchronous.
+
+`F_FULLFSYNC` on macOS, where fsync hands the data to the drive and does not wait for it. Elsewhere fdatasync: it
+writes the size along with the data, and that is all that an append changes.
+"""
+
+import fcntl
+import os
+import sys
+from collections import OrderedDict
+from contextlib import suppress
+from typing import BinaryIO
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ_BUFFER = 1 << 20
+
+# Open files of sessions per realm. With the lock that makes less than the 8 descriptors that each realm is granted;
+# to open one again costs some 10 us.
+OPEN_FILES = 6
+
+
+class Disk:
+    """The system's files. Every method may raise OSError."""
+
+    def create(self, path: str) -> int:
+        """A new, empty file for us alone; one that is in the way is replaced."""
+        return os.open(path, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def open(self, path: str) -> int:
+        return os.open(path, _FLAGS)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def reader(self, path: str) -> BinaryIO:
+        """For reading a file through, line by line."""
+        return open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb", buffering=_READ_BUFFER)
+
+    def read(self, fd: int, length: int, offset: int) -> bytes:
+        return os.pread(fd, length, offset)
+
+    def append(self, fd: int, data: bytes) -> None:
+        """One write as a rule; a short one is followed by another, which says what is the matter."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+
+    def sync(self, fd: int) -> None:
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(fd)
+
+    def cut(self, path: str, size: int) -> None:
+        """Cut a file to `size` and sync that, on a descriptor that has not seen an error yet."""
+        fd = self.open(path)
+        try:
+            os.ftruncate(fd, size)
+            self.sync(fd)
+        finally:
+            os.close(fd)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new)
+
+    def remove(self, path: str) -> None:
+        """Remove a file if it is there."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+
+    def make_folder(self, path: str) -> None:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def sync_folder(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def put(self, path: str, data: bytes) -> None:
+        """A whole file that is there under its name or not at all, before its name is made durable."""
+        fresh = path + NEW
+        fd = self.create(fresh)
+        try:
+            self.append(fd, data)
+            self.sync(fd)
+        finally:
+            os.close(fd)
+        self.rename(fresh, path)
+
+
+# Ending of a file that is being written; after a crash it is rubbish.
+NEW = ".new"
+
+
+class OpenFiles:
+    """The files that were used last, open. Those beyond `OPEN_FILES` are closed, the one used longest ago first."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._fds: OrderedDict[str, int] = OrderedDict()
+
+    def get(self, path: str) -> int:
+        fd = self._fds.get(path)
+        if fd is not None:
+            self._fds.move_to_end(path)
+            return fd
+        fd = self._disk.open(path)
+        self._fds[path] = fd
+        if len(self._fds) > OPEN_FILES:
+            self.drop(next(iter(self._fds)))
+        return fd
+
+    def drop(self, path: str) -> None:
+        """Close a file, because its name is gone or its descriptor has seen an error."""
+        fd = self._fds.pop(path, None)
+        if fd is not None:
+            # It may report an old error once more; the descriptor is gone in any case.
+            with suppress(OSError):
+                self._disk.close(fd)
+
+    def drop_all(self) -> None:
+        for path in list(self._fds):
+            self.drop(path)

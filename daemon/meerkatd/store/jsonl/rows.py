@@ -1,0 +1,252 @@
+"""Values of the port as records of a log, and back. No I/O here.
+
+What each kind of line says is in the function that makes it. `FORMAT_VERSION` stands in the first line of every file;
+a kind or a field is only ever added together with a new version.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..api import (
+    KeyRow,
+    NewMessage,
+    SessionChange,
+    SessionRow,
+    ToolRow,
+    TurnEnd,
+    TurnRow,
+    UsageTotals,
+    keeps_prompt,
+)
+from .record import Record
+
+FORMAT_VERSION = 1
+
+Fields = Mapping[str, Any]
+
+_USAGE = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens")
+
+
+# -- to records ----------------------------------------------------------------------------------------------------
+
+
+def realm_record(written_by: str) -> Record:
+    """The first line of the realm's own log."""
+    return Record("realm", {"format": FORMAT_VERSION, "written_by": written_by})
+
+
+def prune_record(before_ms: int) -> Record:
+    return Record("prune", {"before_ms": before_ms})
+
+
+def session_record(row: SessionRow) -> Record:
+    """The first line of a session's log."""
+    return Record("session", {"format": FORMAT_VERSION, **session_fields(row)})
+
+
+def session_fields(row: SessionRow) -> dict[str, Any]:
+    """All but the counts, which are counted."""
+    return {
+        "session_id": row.session_id,
+        "created_ms": row.created_ms,
+        "updated_ms": row.updated_ms,
+        "event_seq": row.event_seq,
+        "archived_ms": row.archived_ms,
+        "usage": _usage_fields(row.usage),
+        "labels": dict(row.labels),
+        "meta": row.meta,
+    }
+
+
+def turn_record(turn: TurnRow, *, updated_ms: int, event_seq: int, meta: str | None) -> Record:
+    """A turn, written ahead; what it changes in its session comes along."""
+    fields = {
+        "ordinal": turn.ordinal,
+        "turn_id": turn.turn_id,
+        "state": turn.state,
+        "started_ms": turn.started_ms,
+        "ended_ms": turn.ended_ms,
+        "updated_ms": updated_ms,
+        "event_seq": event_seq,
+        "usage": _usage_fields(turn.usage),
+        "prompt": turn.prompt,
+        "holder": turn.holder,
+        "detail": turn.detail,
+        "meta": meta,
+    }
+    return Record("turn", fields)
+
+
+def tool_record(row: ToolRow, *, ordinal: int) -> Record:
+    fields = {
+        "ordinal": ordinal,
+        "turn_id": row.turn_id,
+        "call_id": row.call_id,
+        "position": row.position,
+        "name": row.name,
+        "state": row.state,
+        "arguments": row.arguments,
+        "detail": row.detail,
+    }
+    return Record("tool", fields)
+
+
+def message_record(message: NewMessage, *, seq: int) -> Record:
+    """`body` stays the last field: pages cut it out from between there and the crc."""
+    return Record("message", {"seq": seq, "role": message.role, "body": message.body})
+
+
+def turn_end_record(end: TurnEnd, *, ordinal: int) -> Record:
+    """After the turn's messages, in their transaction."""
+    fields = {
+        "ordinal": ordinal,
+        "turn_id": end.turn_id,
+        "state": end.state,
+        "ended_ms": end.ended_ms,
+        "event_seq": end.event_seq,
+        "messages": len(end.messages),
+        "keeps_prompt": keeps_prompt(end),
+        "usage": _usage_fields(end.usage),
+        "detail": end.detail,
+        "meta": end.meta,
+    }
+    return Record("turn_end", fields)
+
+
+def events_record(event_seq: int) -> Record:
+    return Record("events", {"event_seq": event_seq})
+
+
+def change_record(row: SessionRow, change: SessionChange) -> Record:
+    """`row` as it is before."""
+    archived_ms = row.archived_ms
+    if change.archived is not None:
+        archived_ms = (archived_ms or change.updated_ms) if change.archived else None
+    labels = row.labels if change.labels is None else change.labels
+    fields = {
+        "updated_ms": change.updated_ms,
+        "archived_ms": archived_ms,
+        "labels": dict(labels),
+        "meta": change.meta,
+    }
+    return Record("change", fields)
+
+
+def key_record(key: KeyRow, *, prunes: int) -> Record:
+    """`prunes` were carried out before, and only later ones concern this key."""
+    return Record("key", {**key_fields(key), "prunes": prunes, "result": key.result})
+
+
+def key_fields(key: KeyRow) -> dict[str, Any]:
+    """All but the result, which is a document."""
+    return {
+        "key": key.key,
+        "method": key.method,
+        "digest": key.digest,
+        "session_id": key.session_id,
+        "turn_id": key.turn_id,
+        "created_ms": key.created_ms,
+    }
+
+
+# -- to rows -------------------------------------------------------------------------------------------------------
+
+
+def session_row(fields: Fields, **counts: int) -> SessionRow:
+    return SessionRow(
+        session_id=fields["session_id"],
+        created_ms=fields["created_ms"],
+        updated_ms=fields["updated_ms"],
+        event_seq=fields["event_seq"],
+        archived_ms=fields["archived_ms"],
+        usage=_usage(fields["usage"]),
+        labels=fields["labels"],
+        meta=fields["meta"],
+        **counts,
+    )
+
+
+def changed_row(row: SessionRow, kind: str, fields: Fields) -> SessionRow:
+    """A session's row after one of its records."""
+    meta = fields.get("meta")
+    meta = row.meta if meta is None else meta
+    event_seq = max(row.event_seq, fields.get("event_seq", 0))
+    if kind == "turn":
+        return replace(
+            row, turn_count=row.turn_count + 1, updated_ms=fields["updated_ms"], event_seq=event_seq, meta=meta
+        )
+    if kind == "turn_end":
+        return replace(
+            row,
+            message_count=row.message_count + fields["messages"],
+            updated_ms=fields["ended_ms"],
+            event_seq=event_seq,
+            usage=row.usage + _usage(fields["usage"]),
+            meta=meta,
+        )
+    if kind == "change":
+        return replace(
+            row,
+            updated_ms=fields["updated_ms"],
+            archived_ms=fields["archived_ms"],
+            labels=fields["labels"],
+            meta=meta,
+        )
+    return replace(row, event_seq=event_seq) if kind == "events" else row
+
+
+def turn_row(session_id: str, begun: Fields, ended: Fields | None) -> TurnRow:
+    """A turn from the line that began it and, when there is one, the line that ended it."""
+    end = begun if ended is None else ended
+    return TurnRow(
+        turn_id=begun["turn_id"],
+        session_id=session_id,
+        ordinal=begun["ordinal"],
+        state=end["state"],
+        started_ms=begun["started_ms"],
+        ended_ms=end["ended_ms"],
+        prompt=begun["prompt"] if ended is None or ended["keeps_prompt"] else "",
+        holder=begun["holder"],
+        detail=end.get("detail"),
+        usage=_usage(end["usage"]),
+    )
+
+
+def tool_rows(records: Sequence[Fields]) -> Sequence[ToolRow]:
+    """The last word on each call, by position."""
+    last = {fields["call_id"]: fields for fields in records}
+    rows = [
+        ToolRow(
+            turn_id=fields["turn_id"],
+            call_id=fields["call_id"],
+            position=fields["position"],
+            name=fields["name"],
+            arguments=fields["arguments"],
+            state=fields["state"],
+            detail=fields.get("detail"),
+        )
+        for fields in last.values()
+    ]
+    return sorted(rows, key=lambda row: (row.position, row.call_id))
+
+
+def key_row(fields: Fields) -> KeyRow:
+    return KeyRow(
+        key=fields["key"],
+        method=fields["method"],
+        digest=fields["digest"],
+        session_id=fields["session_id"],
+        turn_id=fields["turn_id"],
+        result=fields.get("result"),
+        created_ms=fields["created_ms"],
+    )
+
+
+def _usage_fields(usage: UsageTotals) -> dict[str, int]:
+    """Without zeros: most lines that have a usage have an empty one."""
+    return {name: value for name in _USAGE if (value := getattr(usage, name))}
+
+
+def _usage(fields: Fields) -> UsageTotals:
+    return UsageTotals(**fields)

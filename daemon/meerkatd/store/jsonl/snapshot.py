@@ -1,0 +1,105 @@
+"""`index.jsonl`: what every session's file says, so that opening a realm need not read them all.
+
+Written when the realm is idle or closed and enough has changed. It may be old and it may be missing: a file that has
+grown since is read from where the index ends, and one that is not in it from the beginning. What it says is also a
+witness: these bytes were on the disk, so a file that is shorter now has lost something.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...errors import RealmDamaged
+from . import rows
+from .catalog import Catalog, HeldKey, Session
+from .disk import Disk
+from .layout import session_file
+from .record import Record, parse, seal
+from .rows import FORMAT_VERSION
+from .scan import Scan
+
+_log = logging.getLogger(__name__)
+
+# The index is written anew when at least one session in so many has changed: to read the others' news at opening is
+# cheaper than to write all lines at every pause.
+WORTH_ONE_IN = 50
+
+
+class Known(NamedTuple):
+    """A session as the index has it. `keys` are in order."""
+
+    session: Session
+    turns: list[str]
+    keys: list[HeldKey]
+
+
+def is_worth_writing(catalog: Catalog) -> bool:
+    changed = sum(session.indexed_ns is None for session in catalog.sessions.values())
+    return changed * WORTH_ONE_IN >= max(1, len(catalog.sessions)) and changed > 0
+
+
+def write(disk: Disk, path: str, catalog: Catalog) -> None:
+    """Replace the index. Every session must have its `indexed_ns`. Raises OSError."""
+    records = [Record("index", {"format": FORMAT_VERSION}), *_records(catalog)]
+    disk.put(path, b"".join(seal(records, first=0, synced=0)))
+
+
+def _records(catalog: Catalog) -> Iterator[Record]:
+    turns: dict[str, list[str]] = {}
+    for turn_id, (session_id, _) in catalog.turns.items():
+        turns.setdefault(session_id, []).append(turn_id)
+    keys: dict[str, list[dict[str, Any]]] = {}
+    for held in catalog.keys.values():
+        fields = {**rows.key_fields(held.row), "result": held.row.result, "prunes": held.prunes}
+        keys.setdefault(held.home, []).append(fields)
+    for session in catalog.sessions.values():
+        row = session.row
+        fields = {
+            "size": session.size,
+            "records": session.records,
+            "last_crc": session.crc,
+            "changed_ns": session.indexed_ns,
+            "messages": row.message_count,
+            "running": sorted(session.running),
+            "turns": turns.get(session.session_id, []),
+            "keys": keys.get(session.session_id, []),
+        }
+        yield Record("indexed", {**fields, **rows.session_fields(row)})
+
+
+def read(disk: Disk, path: str) -> dict[str, Known]:
+    """The index by session; empty when there is none that can be used.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        file = disk.reader(path)
+    except FileNotFoundError:
+        return {}
+    lines: list[dict[str, Any]] = []
+    with file:
+        try:
+            for transaction in Scan(path, file).transactions():
+                lines += [parse(line.raw) for line in transaction]
+        except RealmDamaged as error:
+            _log.warning("Every session's file is read, for the index cannot be: %s", error.message)
+            return {}
+    if not lines or lines[0]["format"] != FORMAT_VERSION:
+        return {}
+    return {fields["session_id"]: _known(fields) for fields in lines[1:]}
+
+
+def _known(fields: dict[str, Any]) -> Known:
+    turns = fields["turns"]
+    session = Session(
+        name=session_file(fields["session_id"]),
+        size=fields["size"],
+        records=fields["records"],
+        crc=fields["last_crc"],
+        row=rows.session_row(fields, message_count=fields["messages"], turn_count=len(turns)),
+        running=frozenset(fields["running"]),
+        indexed_ns=fields["changed_ns"],
+    )
+    keys = [HeldKey(row=rows.key_row(key), home=session.session_id, prunes=key["prunes"]) for key in fields["keys"]]
+    return Known(session, turns, keys)

@@ -1,0 +1,103 @@
+"""`RealmStore` over one worker: every method is one job."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..api import (
+    KeyRow,
+    MessagePage,
+    SessionChange,
+    SessionQuery,
+    SessionRow,
+    StoreInfo,
+    ToolRow,
+    TurnEnd,
+    TurnRow,
+)
+from . import reads, writes
+from .files import RealmFiles
+from .worker import Worker
+
+
+class JsonlStore:
+    """One realm. See `RealmStore` for the promises; what this backend adds to them:
+
+    A write that is cancelled and ends with `trio.Cancelled` has not happened. Once it is in a batch, it is waited for
+    and its outcome returned, whatever the scope says.
+
+    After `StorageUnknown` the next call cuts off what was being written; when that succeeds, it has not happened.
+
+    Beyond the port it refuses, with ValueError, a session id that cannot be a file's name (lower-case letters, digits,
+    "-" and "_", at most 100), and tool rows of more than one session in one call.
+    """
+
+    backend = "jsonl"
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def create_session(
+        self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._worker.write(partial(writes.create_session, session=session, turn=turn, key=key))
+
+    async def begin_turn(
+        self, turn: TurnRow, *, event_seq: int, meta: str | None = None, key: KeyRow | None = None
+    ) -> None:
+        await self._worker.write(partial(writes.begin_turn, turn=turn, event_seq=event_seq, meta=meta, key=key))
+
+    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
+        await self._worker.write(partial(writes.put_tools, tools=rows))
+
+    async def end_turn(self, end: TurnEnd) -> None:
+        await self._worker.write(partial(writes.end_turn, end=end))
+
+    async def reserve_events(self, session_id: str, event_seq: int) -> None:
+        await self._worker.write(partial(writes.reserve_events, session_id=session_id, event_seq=event_seq))
+
+    async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
+        work = partial(writes.change_session, session_id=session_id, change=change, key=key)
+        row: SessionRow = await self._worker.write(work)
+        return row
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        return await self._worker.read(partial(reads.session, session_id=session_id))
+
+    async def sessions(self, query: SessionQuery) -> Sequence[SessionRow]:
+        return await self._worker.read(partial(reads.sessions, query=query))
+
+    async def sessions_by_prefix(self, prefix: str, *, limit: int) -> Sequence[str]:
+        return await self._worker.read(partial(reads.sessions_by_prefix, prefix=prefix, limit=limit))
+
+    async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
+        return await self._worker.read(
+            partial(reads.messages, session_id=session_id, offset=offset, limit=limit, max_bytes=max_bytes)
+        )
+
+    async def turn(self, turn_id: str) -> TurnRow | None:
+        return await self._worker.read(partial(reads.turn, turn_id=turn_id))
+
+    async def last_turn(self, session_id: str) -> TurnRow | None:
+        return await self._worker.read(partial(reads.last_turn, session_id=session_id))
+
+    async def running_turns(self) -> Sequence[TurnRow]:
+        return await self._worker.read(reads.running_turns)
+
+    async def tools(self, turn_id: str) -> Sequence[ToolRow]:
+        return await self._worker.read(partial(reads.tools, turn_id=turn_id))
+
+    async def key(self, key: str) -> KeyRow | None:
+        return await self._worker.read(partial(reads.key, text=key))
+
+    async def info(self) -> StoreInfo:
+        return await self._worker.read(reads.info)
+
+    async def prune_keys(self, *, before_ms: int) -> int:
+        count: int = await self._worker.write(partial(writes.prune_keys, before_ms=before_ms))
+        return count
+
+    async def tidy(self) -> None:
+        await self._worker.read(RealmFiles.tidy)
+
+    async def aclose(self) -> None:
+        await self._worker.aclose()

@@ -1,0 +1,114 @@
+"""Every transaction, as one function from what is known to the records that say it. No I/O here.
+
+Each checks what it builds on and raises as the port says; it changes nothing itself.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import DuplicateInput
+from ..api import KeyRow, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow
+from . import rows
+from .catalog import Catalog, Log, Session
+from .layout import session_file
+from .record import Record
+
+# What may be a file's name everywhere: upper-case letters are not told apart on every file system.
+_SESSION_ID = re.compile(r"[0-9a-z][0-9a-z_-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A transaction.
+
+    Attributes:
+        log: the one log that it appends to.
+        records: nothing is written when there are none.
+        fresh: the session that `records` create; its log is then a new file.
+        result: called after the records were taken in.
+        alone: no other transaction may share its commit, for its effects reach beyond its log.
+    """
+
+    log: Log
+    records: Sequence[Record]
+    fresh: Session | None = None
+    result: Callable[[], Any] = lambda: None
+    alone: bool = False
+
+
+def create_session(catalog: Catalog, session: SessionRow, turn: TurnRow | None, key: KeyRow | None) -> Change:
+    session_id = session.session_id
+    if not _SESSION_ID.fullmatch(session_id):
+        raise ValueError(f"session id {session_id!r} cannot name a file")
+    if session_id in catalog.sessions:
+        raise ValueError(f"session {session_id} exists already")
+    records = [rows.session_record(session)]
+    if turn is not None:
+        _check_turn(catalog, turn, expected=0)
+        records.append(rows.turn_record(turn, updated_ms=session.updated_ms, event_seq=0, meta=None))
+    records += _key_records(catalog, key)
+    fresh = Session(name=session_file(session_id), row=rows.session_row(rows.session_fields(session)))
+    return Change(log=fresh, records=records, fresh=fresh)
+
+
+def begin_turn(catalog: Catalog, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> Change:
+    session = catalog.sessions[turn.session_id]
+    _check_turn(catalog, turn, expected=session.row.turn_count)
+    record = rows.turn_record(turn, updated_ms=turn.started_ms, event_seq=event_seq, meta=meta)
+    return Change(log=session, records=[record, *_key_records(catalog, key)])
+
+
+def put_tools(catalog: Catalog, tools: Sequence[ToolRow]) -> Change:
+    """Raises ValueError when the rows are not of one session: that would be two logs."""
+    places = [catalog.turns[row.turn_id] for row in tools]
+    homes = {session_id for session_id, _ in places}
+    if len(homes) > 1:
+        raise ValueError("tool calls of several sessions cannot be written at once")
+    log = catalog.sessions[homes.pop()] if homes else catalog.realm
+    records = [rows.tool_record(row, ordinal=ordinal) for row, (_, ordinal) in zip(tools, places, strict=True)]
+    return Change(log=log, records=records)
+
+
+def end_turn(catalog: Catalog, end: TurnEnd) -> Change:
+    session = catalog.sessions[end.session_id]
+    home, ordinal = catalog.turns[end.turn_id]
+    if home != end.session_id or ordinal not in session.running:
+        raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
+    count = session.row.message_count
+    messages = [rows.message_record(message, seq=count + n) for n, message in enumerate(end.messages)]
+    return Change(log=session, records=[*messages, rows.turn_end_record(end, ordinal=ordinal)])
+
+
+def reserve_events(catalog: Catalog, session_id: str, event_seq: int) -> Change:
+    session = catalog.sessions[session_id]
+    rises = event_seq > session.row.event_seq
+    return Change(log=session, records=[rows.events_record(event_seq)] if rises else [])
+
+
+def change_session(catalog: Catalog, session_id: str, change: SessionChange, key: KeyRow | None) -> Change:
+    session = catalog.sessions[session_id]
+    record = rows.change_record(session.row, change)
+    return Change(log=session, records=[record, *_key_records(catalog, key)], result=lambda: session.row)
+
+
+def prune_keys(catalog: Catalog, before_ms: int) -> Change:
+    count = sum(held.row.created_ms < before_ms for held in catalog.keys.values())
+    records = [rows.prune_record(before_ms)] if count else []
+    return Change(log=catalog.realm, records=records, result=lambda: count, alone=True)
+
+
+def _check_turn(catalog: Catalog, turn: TurnRow, *, expected: int) -> None:
+    if turn.ordinal != expected:
+        raise ValueError(f"turn {turn.turn_id} has ordinal {turn.ordinal}, the session is at {expected}")
+    if turn.turn_id in catalog.turns:
+        raise ValueError(f"turn {turn.turn_id} exists already")
+
+
+def _key_records(catalog: Catalog, key: KeyRow | None) -> Sequence[Record]:
+    if key is None:
+        return ()
+    if key.key in catalog.keys:
+        raise DuplicateInput("This idempotency key is taken.", details={"idempotency_key": key.key})
+    return (rows.key_record(key, prunes=len(catalog.prunes)),)
