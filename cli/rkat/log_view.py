@@ -78,9 +78,8 @@ def _write(line: str, *, raw: bool) -> None:
     shown = style.red(level) if level in ("error", "critical") else level
     more = " ".join(f"{key}={value}" for key, value in record.items() if key not in _HEAD)
     text = visible_line(str(record.get("message", "")))
-    print(
-        f"{style.dim(visible_line(moment(str(record.get('time', '')))))} {shown} {text} {style.dim(visible_line(more))}".rstrip()
-    )
+    when = style.dim(visible_line(moment(str(record.get("time", "")))))
+    print(f"{when} {shown} {text} {style.dim(visible_line(more))}".rstrip())
     if "traceback" in record:
         print(style.dim(visible(str(record["traceback"]))))
 

@@ -4,13 +4,16 @@ import os
 import signal
 import sys
 
-from typer import Abort, TyperException
+from typer import Abort, Exit, TyperException
 
 from meerkat_client.errors import RkatError
 
 from . import argv as argv_rules
 from . import failure
 from .tree import names, root_command
+
+NAME = "rkat"
+_COMPLETE = "_RKAT_COMPLETE"
 
 # As a shell tells the death by a signal.
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -41,10 +44,20 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     piped = not sys.stdin.isatty() if sys.stdin is not None else False
+    root = root_command()
+    if _COMPLETE in os.environ:
+        # A shell asks for completions; typer answers and exits.
+        root.main(args=arguments, prog_name=NAME)
     prepared = argv_rules.prepare(arguments, names(), piped=piped)
-    status = root_command().main(args=prepared, prog_name="rkat", standalone_mode=False, obj={})
-    sys.stdout.flush()
-    return status if isinstance(status, int) else 0
+    try:
+        # Not `main`: it makes an end with status 1 of every broken pipe.
+        with root.make_context(NAME, prepared, obj={}) as context:
+            root.invoke(context)
+    except Exit as exit_:
+        return exit_.exit_code
+    finally:
+        sys.stdout.flush()
+    return 0
 
 
 def _told(error: RkatError, *, as_json: bool) -> int:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.limits import MAX_REQUEST_FRAME
 
+_GIVE_ONE = 'Give one in quotes: rkat run "...".'
+
 StdinUse = Literal["auto", "off"]
 
 
@@ -27,8 +29,11 @@ def read_prompt(given: str | None, *, stdin: StdinUse = "auto", source: Any = No
     stream = source if source is not None else getattr(sys.stdin, "buffer", None)
     if given == "-" or given is None:
         if stream is None or (given is None and (stdin == "off" or stream.isatty())):
-            raise RkatError("INVALID_PARAMS", "There is no prompt.", hint='Give one in quotes: rkat run "...".')
-        return _read(stream).strip("\n")
+            raise RkatError("INVALID_PARAMS", "There is no prompt.", hint=_GIVE_ONE)
+        text = _read(stream).strip("\n")
+        if not text.strip():
+            raise RkatError("INVALID_PARAMS", "The prompt on stdin is empty.", hint=_GIVE_ONE)
+        return text
     if stdin == "off" or stream is None or not _is_piped(stream):
         return given
     block = _read(stream).strip("\n")

@@ -42,6 +42,7 @@ COMMANDS = (
     Entry("continue", "continue_", "Talk"),
     Entry("sessions", "sessions", "Look after"),
     Entry("realms", "realms", "Look after"),
+    Entry("config", "config", "Look after"),
     Entry("models", "models", "Look after"),
     Entry("daemon", "daemon", "Look after"),
 )

@@ -80,6 +80,99 @@ def create(
     _write(options, made)
 
 
+@app.command(cls=Leaf)
+def delete(
+    ctx: typer.Context,
+    realm: Annotated[str, typer.Argument(metavar="REALM", help="Its id.")],
+    force: Annotated[bool, typer.Option("--force", help="Also when others use it; its turns are interrupted.")] = False,
+) -> None:
+    """Move a realm to the trash."""
+    options = Options.of(ctx)
+    with connect(options) as client:
+        answer = client.call("realm/delete", {"realm_id": realm, "force": force})
+    if options.json:
+        output.document(answer)
+    elif answer["trash_id"] is None:
+        print(f"deleted {realm}, for good: it was in memory only")
+    else:
+        print(f"deleted {realm}")
+        output.note(f"bring it back with: rkat realms restore {realm}{options.again()}")
+
+
+@app.command(cls=Leaf)
+def restore(
+    ctx: typer.Context,
+    realm: Annotated[str, typer.Argument(metavar="REALM", help="Its id, or its name in the trash.")],
+) -> None:
+    """Bring a realm back from the trash."""
+    options = Options.of(ctx)
+    with connect(options) as client:
+        in_trash = {row["trash_id"] for row in client.call("realm/trash")["trash"]}
+        answer = client.call("realm/restore", {"trash_id" if realm in in_trash else "realm_id": realm})
+    _write(options, answer)
+
+
+@app.command(cls=Leaf)
+def prune(
+    ctx: typer.Context,
+    hours: Annotated[
+        float, typer.Option("--older-than-hours", metavar="H", min=0, help="Only those without a change for so long.")
+    ] = 24.0,
+    isolated_only: Annotated[
+        bool, typer.Option("--isolated-only/--all", help="Only those that programs made for themselves, or all.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
+) -> None:
+    """Move realms that nobody uses to the trash."""
+    options = Options.of(ctx)
+    params = {"older_than_hours": hours, "isolated_only": isolated_only, "dry_run": dry_run}
+    with connect(options) as client:
+        answer = client.call("realm/prune", params)
+    if options.json:
+        output.document(answer)
+        return
+    for row in answer["pruned"]:
+        output.text(f"{row['realm_id']}\n")
+    output.note(f"{len(answer['pruned'])} {'would be ' if dry_run else ''}moved to the trash")
+
+
+@app.command(cls=Leaf)
+def trash(
+    ctx: typer.Context,
+    empty: Annotated[bool, typer.Option("--empty", help="Delete for good what is there.")] = False,
+    hours: Annotated[
+        float,
+        typer.Option("--older-than-hours", metavar="H", min=0, help="With --empty: only what was deleted so long ago."),
+    ] = 0.0,
+) -> None:
+    """List the trash, or empty it."""
+    options = Options.of(ctx)
+    with connect(options) as client:
+        rows = client.call("realm/empty_trash", {"older_than_hours": hours}) if empty else client.call("realm/trash")
+    if options.json:
+        output.document(rows)
+        return
+    if rows["trash"]:
+        table.show(
+            ("REALM", "BACKEND", "DELETED", "SIZE", "IN THE TRASH"),
+            [
+                (
+                    row.get("realm_id", "-"),
+                    row.get("backend", "-"),
+                    clock(row["deleted_at"]),
+                    f"{row['bytes_on_disk'] / 1e6:.1f} MB",
+                    row["trash_id"],
+                )
+                for row in rows["trash"]
+            ],
+            right=(3,),
+        )
+    if empty:
+        output.note(f"{len(rows['trash'])} deleted for good")
+    elif not rows["trash"]:
+        output.note("The trash is empty.")
+
+
 def _write(options: Options, realm: dict[str, Any]) -> None:
     if options.json:
         output.document(realm)

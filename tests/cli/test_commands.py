@@ -1,0 +1,285 @@
+"""Every command once, as a script and as a person would use it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import COMMAND, Shell
+from tests.support.gated_model import Gate, GatedModel
+
+from meerkat_client import model_files
+from meerkat_client.wire.limits import MAX_REQUEST_FRAME
+from rkat import local_setup
+
+MODEL = ("-m", "gpt-5.4")
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_pipe_gets_the_answer_and_nothing_else(shell: Shell, model: GatedModel):
+    model.answers("first ", "second")
+    done = shell.run(*MODEL, "--system", "Be brief.", "--label", "a=b", "What is it?")
+    assert (done.returncode, done.stdout) == (0, "first second\n")
+    assert "7 + 2 tokens" in done.stderr
+    assert model.keys == ["Bearer sk-of-the-test"]
+    assert model.requests[0]["messages"][0]["content"] == "Be brief."
+    assert [row["labels"] for row in shell.json("sessions", "list", "--label", "a=b")["sessions"]] == [{"a": "b"}]
+    assert shell.json("sessions", "list", "--label", "a=c")["sessions"] == []
+
+
+def test_what_comes_in_by_the_pipe_goes_before_the_prompt(shell: Shell, model: GatedModel):
+    assert shell.run(*MODEL, "Review this", stdin=b"a diff\n").returncode == 0
+    assert model.requests[0]["messages"][-1]["content"] == "<stdin>\na diff\n</stdin>\n\nReview this"
+
+
+def test_json_is_one_document_also_for_errors(shell: Shell, model: GatedModel):
+    model.answers("hello")
+    done = shell.run("run", *MODEL, "hi", "--json")
+    result = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, result["text"]) == (0, "", "hello")
+    model.answers(400)
+    failed = shell.run("--json", "resume", result["session_id"], "more")
+    error = json.loads(failed.stdout)["error"]
+    assert (failed.returncode, failed.stderr, error["code"]) == (20, "", "PROVIDER_ERROR")
+    assert error["details"]["session_id"] == result["session_id"]
+    usage = shell.run("sessions", "list", "--limit", "many", "--json")
+    assert (usage.returncode, json.loads(usage.stdout)["error"]["code"]) == (2, "INVALID_PARAMS")
+
+
+def test_an_error_is_two_lines_on_stderr_and_a_status(shell: Shell):
+    done = shell.run("sessions", "show", "0123456789")
+    assert (done.returncode, done.stdout) == (10, "")
+    what, next_step = done.stderr.splitlines()
+    assert what.startswith("error: ")
+    assert what.endswith("(SESSION_NOT_FOUND)")
+    assert next_step.startswith("  → ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sesions", "list"),
+        ("run",),
+        ("sessions", "nonsense"),
+        ("run", "--nonsense", "hi"),
+        ("-r", "a", "--isolated", "hi"),
+    ],
+)
+def test_a_slip_costs_nothing_and_is_told(shell: Shell, model: GatedModel, arguments: tuple[str, ...]):
+    done = shell.run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "(INVALID_PARAMS)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert model.requests == []
+    assert shell.daemon_pid is None
+
+
+def test_a_prompt_beyond_the_limit_is_refused_clearly(shell: Shell):
+    done = shell.run(*MODEL, "-", stdin=b"x" * (MAX_REQUEST_FRAME + 1))
+    assert done.returncode == 64
+    assert "(REQUEST_TOO_LARGE)" in done.stderr
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(shell: Shell):
+    """`rkat ... | head -1`: no message, no traceback, and the status that a shell gives to SIGPIPE."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        done = subprocess.run(
+            [*COMMAND, "--help"], stdout=theirs, stderr=subprocess.PIPE, cwd=shell.cwd, env=shell.env, check=False
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_model_cannot_repaint_the_terminal(shell: Shell, model: GatedModel):
+    model.answers("\x1b[2J\x1b]0;title\x07", "fine")
+    terminal = shell.terminal(*MODEL, "hi")
+    assert terminal.wait() == 0
+    assert "\\x1b[2J\\x1b]0;title\\x07fine" in terminal.shown
+    assert "\x1b[2J" not in terminal.shown
+
+    model.answers("\x1b[2J")
+    assert shell.run(*MODEL, "hi").stdout == "\x1b[2J\n", "a pipe gets what the model said"
+
+
+def test_a_table_fits_the_terminal(shell: Shell):
+    assert shell.run(*MODEL, "A title that is longer than this terminal is wide, by far").returncode == 0
+    terminal = shell.terminal("sessions", "list", columns=60)
+    assert terminal.wait() == 0
+    rows = [line for line in terminal.shown.splitlines() if line]
+    assert len(rows) == 2
+    assert rows[1].endswith("…")
+    assert len(rows[1]) <= 60
+
+
+def test_a_listed_id_is_a_reference(shell: Shell):
+    for _ in range(3):
+        assert shell.run(*MODEL, "hi").returncode == 0
+    lines = shell.run("sessions", "list", "--limit", "2")
+    first = lines.stdout.splitlines()[1].split()[0]
+    assert "--offset 2" in lines.stderr
+    newest = shell.json("sessions", "list")["sessions"][0]["session_id"]
+    assert newest.startswith(first)
+    assert shell.json("sessions", "show", first)["session_id"] == newest
+
+
+def test_a_deferred_session_runs_when_it_is_resumed(shell: Shell, model: GatedModel):
+    done = shell.run("run", *MODEL, "--deferred", "First this")
+    name = done.stdout.strip()
+    assert model.requests == []
+    assert shell.run("resume", name, "and then that").returncode == 0
+    assert model.requests[0]["messages"][-1]["content"] == "First this\n\nand then that"
+
+
+def test_sessions_are_labelled_archived_and_brought_back(shell: Shell):
+    assert shell.run(*MODEL, "hi").returncode == 0
+    name = shell.run("sessions", "list").stdout.splitlines()[1].split()[0]
+    assert shell.json("sessions", "label", name, "a=b", "c=d")["labels"] == {"a": "b", "c": "d"}
+    assert shell.json("sessions", "label", name, "--remove", "a")["labels"] == {"c": "d"}
+    assert shell.run("sessions", "archive", name).returncode == 0
+    assert shell.json("sessions", "list")["sessions"] == []
+    assert "archived" in shell.run("sessions", "list", "--all").stdout
+    assert shell.run("resume", name, "more").returncode == 16
+    assert shell.run("sessions", "unarchive", name).returncode == 0
+    assert shell.run("resume", name, "more").returncode == 0
+    history = shell.run("sessions", "history", name, "--limit", "3")
+    assert history.stdout.count("#") == 3
+    assert "1 more: rkat sessions history" in history.stderr
+    shown = shell.run("sessions", "show", name).stdout
+    assert "c=d" in shown
+    assert "completed" in shown
+
+
+def test_an_interrupt_of_an_idle_session_is_refused(shell: Shell):
+    assert shell.run(*MODEL, "hi").returncode == 0
+    assert shell.run("sessions", "interrupt", "last").returncode == 12
+
+
+def test_realms_are_made_shown_and_listed(shell: Shell):
+    assert "not yet" in shell.run("realms", "current").stdout
+    assert shell.run("realms", "list").stdout == "", "looking leaves nothing on the disk"
+    assert shell.json("realms", "create", "team", "--backend", "sqlite")["backend"] == "sqlite"
+    assert shell.run("realms", "create", "team", "--backend", "memory").returncode == 51
+    assert "team" in shell.run("realms", "list").stdout
+    assert shell.json("realms", "show", "team")["sessions"] == 0
+    assert shell.run("realms", "show", "nobody").returncode == 50
+
+
+def test_the_daemon_is_started_looked_at_restarted_and_stopped(shell: Shell):
+    """`status` starts nothing, and says 3 when nothing runs; `stop` returns when the process is gone."""
+    assert shell.run("daemon", "status").returncode == 3
+    assert shell.json("daemon", "status")["running"] is False
+    assert shell.run("daemon", "stop").stdout == "was not running\n"
+    started = shell.json("daemon", "start")
+    assert started["started"]
+    assert not shell.json("daemon", "start")["started"]
+    status = shell.json("daemon", "status")
+    assert status["process"]["pid"] == started["pid"]
+    text = shell.run("daemon", "status").stdout
+    assert all(word in text for word in ("uptime", "memory", "open files", "turns", "socket", "state root"))
+    restarted = shell.json("daemon", "restart")
+    assert restarted["stopped"] == started["pid"] != restarted["pid"]
+    assert shell.json("daemon", "stop")["stopped"] == restarted["pid"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(_unless_zombie(restarted["pid"]), 0)
+    assert shell.run("daemon", "status").returncode == 3
+
+
+def _unless_zombie(pid: int) -> int:
+    """The pid, or one that cannot exist when the process is over and only not reaped by its parent."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return pid
+    return 2**31 - 1 if state == "Z" else pid
+
+
+def test_stop_says_what_it_waits_for_and_a_running_turn_is_kept(shell: Shell, model: GatedModel):
+    model.answers("Half an ", Gate())
+    terminal = shell.terminal(*MODEL, "Say something")
+    terminal.wait_for("Half an")
+    done = shell.run("daemon", "stop", "--deadline", "0")
+    assert done.returncode == 0
+    assert "waiting for a turn to end" in done.stderr
+    assert terminal.wait() == 14
+    assert shell.json("sessions", "show", "last")["last_turn"]["state"] == "interrupted"
+
+
+def test_the_log_is_shown_for_people_raw_for_programs_and_followed(shell: Shell):
+    assert shell.run("daemon", "logs").returncode == 70
+    shell.run("daemon", "start")
+    assert " info started " in shell.run("daemon", "logs").stdout
+    raw = shell.run("daemon", "logs", "--json", "-n", "1").stdout
+    assert json.loads(raw)["level"] == "info"
+    following = shell.terminal("daemon", "logs", "-f", "-n", "1")
+    following.wait_for("started")
+    shell.run("daemon", "stop")
+    following.wait_for("stopped")
+    following.press("\x03")
+    assert following.wait() == 130
+
+
+def test_models_are_listed_with_what_is_missing(shell: Shell):
+    text = shell.run("models").stdout
+    assert "gpt-5.4" in text
+    assert "(default)" in text
+    assert "ANTHROPIC" in text or "anthropic  There is no key" in text
+    assert shell.json("models", "list")["default"]["provider"] == "openai"
+
+
+def test_a_model_that_is_there_is_not_fetched_again(shell: Shell):
+    known = model_files.KNOWN["smollm2"]
+    path = model_files.path_of("smollm2", Path(shell.env["MEERKAT_MODELS_DIR"]))
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        file.truncate(known.size)
+    done = shell.run("models", "pull", "smollm2")
+    assert (done.returncode, done.stdout) == (0, f"{path} (was there already)\n")
+    assert shell.run("models", "pull", "nonsense").returncode == 2
+
+
+def test_without_a_key_the_ways_on_are_told(shell: Shell):
+    del shell.env["OPENAI_API_KEY"], shell.env["OPENAI_BASE_URL"]
+    done = shell.run("hello there")
+    assert done.returncode == 23
+    assert all(way in done.stderr for way in ("_API_KEY", "rkat models pull smollm2", "server"))
+
+
+def test_without_a_key_a_person_is_offered_the_local_model(shell: Shell):
+    del shell.env["OPENAI_API_KEY"], shell.env["OPENAI_BASE_URL"]
+    terminal = shell.terminal("hello there")
+    terminal.wait_for("use it now? [Y/n]")
+    terminal.press("n\n")
+    assert terminal.wait() == 23
+    assert "(PROVIDER_NOT_CONFIGURED)" in terminal.shown
+
+
+def test_the_runtime_that_is_offered_is_the_one_of_the_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["local"] == [local_setup.RUNTIME_REQUIREMENT]
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name"),
+    [
+        ("local/smollm2", None, "smollm2"),
+        ("smollm2", None, "smollm2"),
+        ("smollm2", "local", "smollm2"),
+        (None, "local", "smollm2"),
+        (None, None, None),
+        ("gpt-5.4", None, None),
+        ("smollm2", "openai", None),
+        ("server/smollm2", None, None),
+    ],
+)
+def test_only_a_request_for_a_known_local_model_fetches_one(model: str | None, provider: str | None, name: str | None):
+    assert local_setup.local_name(model, provider) == name
+
+
+def test_the_version_is_told_without_a_daemon(shell: Shell):
+    assert shell.run("--version").stdout.startswith("rkat ")
+    assert shell.daemon_pid is None
