@@ -7,6 +7,7 @@ that cannot be used as it is, so that the daemon gives no text of it, is opened 
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -101,11 +102,9 @@ def _ask_again(error: RkatError, kept: str) -> None:
 
 
 def _yes(question: str) -> bool:
-    output.note(f"{question} [Y/n]")
-    try:
-        return input().strip().lower() in ("", "y", "yes")
-    except EOFError:
-        return False
+    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return bool(answer) and answer.strip().lower() in ("", "y", "yes")
 
 
 def _run_editor(path: str) -> None:

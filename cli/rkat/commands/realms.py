@@ -53,19 +53,20 @@ def list_realms(ctx: typer.Context) -> None:
 @app.command(cls=Leaf)
 def show(
     ctx: typer.Context,
-    realm: Annotated[str | None, typer.Argument(metavar="[REALM]", help="Default: the realm used here.")] = None,
+    # Not `realm`: typer would give its value to the global option of that name as well.
+    realm_id: Annotated[str | None, typer.Argument(metavar="[REALM]", help="Default: the realm used here.")] = None,
 ) -> None:
     """Show one realm, with its counts."""
     options = Options.of(ctx)
     with connect(options) as client:
-        found = client.call("realm/show", {"realm_id": realm} if realm is not None else {})
+        found = client.call("realm/show", {"realm_id": realm_id} if realm_id is not None else {})
     _write(options, found)
 
 
 @app.command(cls=Leaf)
 def create(
     ctx: typer.Context,
-    realm: Annotated[str, typer.Argument(metavar="REALM", help="Its id.")],
+    realm_id: Annotated[str, typer.Argument(metavar="REALM", help="Its id.")],
     backend: Annotated[
         str | None,
         typer.Option("--backend", metavar="NAME", help="sqlite (default), jsonl, redb or memory; pinned for good."),
@@ -76,39 +77,39 @@ def create(
     chosen = backend or options.realm_backend
     # The hint belongs to the realm that is made, not to the one that this connection is bound to.
     with connect(options._replace(realm_backend=None)) as client:
-        made = client.call("realm/create", {"realm_id": realm, **({"backend": chosen} if chosen else {})})
+        made = client.call("realm/create", {"realm_id": realm_id, **({"backend": chosen} if chosen else {})})
     _write(options, made)
 
 
 @app.command(cls=Leaf)
 def delete(
     ctx: typer.Context,
-    realm: Annotated[str, typer.Argument(metavar="REALM", help="Its id.")],
+    realm_id: Annotated[str, typer.Argument(metavar="REALM", help="Its id.")],
     force: Annotated[bool, typer.Option("--force", help="Also when others use it; its turns are interrupted.")] = False,
 ) -> None:
     """Move a realm to the trash."""
     options = Options.of(ctx)
     with connect(options) as client:
-        answer = client.call("realm/delete", {"realm_id": realm, "force": force})
+        answer = client.call("realm/delete", {"realm_id": realm_id, "force": force})
     if options.json:
         output.document(answer)
     elif answer["trash_id"] is None:
-        print(f"deleted {realm}, for good: it was in memory only")
+        print(f"deleted {realm_id}, for good: it was in memory only")
     else:
-        print(f"deleted {realm}")
-        output.note(f"bring it back with: rkat realms restore {realm}{options.again()}")
+        print(f"deleted {realm_id}")
+        output.note(f"bring it back with: rkat realms restore {realm_id}{options.again()}")
 
 
 @app.command(cls=Leaf)
 def restore(
     ctx: typer.Context,
-    realm: Annotated[str, typer.Argument(metavar="REALM", help="Its id, or its name in the trash.")],
+    realm_id: Annotated[str, typer.Argument(metavar="REALM", help="Its id, or its name in the trash.")],
 ) -> None:
     """Bring a realm back from the trash."""
     options = Options.of(ctx)
     with connect(options) as client:
         in_trash = {row["trash_id"] for row in client.call("realm/trash")["trash"]}
-        answer = client.call("realm/restore", {"trash_id" if realm in in_trash else "realm_id": realm})
+        answer = client.call("realm/restore", {"trash_id" if realm_id in in_trash else "realm_id": realm_id})
     _write(options, answer)
 
 
