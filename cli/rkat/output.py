@@ -12,8 +12,7 @@ def document(value: Any) -> None:
     # On a terminal nothing but ASCII, so that no control character of C1 and no override gets there unescaped.
     plain = is_terminal(sys.stdout) or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     text = json.dumps(value, ensure_ascii=plain, indent=2)
-    # What UTF-8 cannot carry is escaped, as JSON can.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
@@ -21,7 +20,7 @@ def text(value: str) -> None:
     """Write somebody else's text: as it is into a pipe, made harmless on a terminal."""
     if is_terminal(sys.stdout):
         value = visible(value)
-    sys.stdout.write(value.encode("utf-8", "backslashreplace").decode())
+    sys.stdout.write(value)
 
 
 def note(value: str) -> None:

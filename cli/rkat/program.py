@@ -1,5 +1,6 @@
 """Runs one command: argv in, exit status out. The only place at which an exception becomes two lines and a status."""
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def run(arguments: list[str]) -> int:
 
     MEERKAT_DEBUG=1 lets an unexpected exception through, with its traceback.
     """
+    _prepare_streams()
     as_json = argv_rules.asks_for_json(arguments)
     try:
         return _run(arguments)
@@ -40,6 +42,16 @@ def run(arguments: list[str]) -> int:
         if os.environ.get("MEERKAT_DEBUG"):
             raise
         return _told(failure.unexpected(error), as_json=as_json)
+
+
+def _prepare_streams() -> None:
+    """Let every text be written: what the locale or UTF-8 cannot carry is spelled out. A closed stream takes all."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

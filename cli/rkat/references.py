@@ -24,6 +24,18 @@ def short(session_id: str) -> str:
     return session_id[:SHORT_CHARS]
 
 
+def name_from_here(session_id: str, *, realm_id: str, reference: str | None, isolated: bool) -> str:
+    """A reference that leads to a session from where the user stands, beside the options of the call.
+
+    Args:
+        reference: as the user named the session; one with a realm in it gives one with a realm.
+        isolated: the realm was made for this call, so nothing else leads to it.
+    """
+    if isolated or (reference is not None and realm_of(reference) is not None):
+        return f"{realm_id}:{short(session_id)}"
+    return short(session_id)
+
+
 def short_all(session_ids: Sequence[str]) -> dict[str, str]:
     """A short reference for each of several ids, all of one length and no two alike."""
     length = SHORT_CHARS

@@ -2,10 +2,13 @@
 
 import os
 import select
+import signal
 import time
 from typing import Any
 
+from meerkat_client import _dial
 from meerkat_client.errors import RkatError
+from meerkat_client.wire.peer import peer_credentials
 
 from . import output
 from .connection import connect
@@ -13,6 +16,8 @@ from .options import Options
 
 # After its deadline for turns the daemon commits, closes and goes; a disk that hangs takes longer than this.
 GRACE_SECONDS = 20.0
+# A daemon that was told by a signal lets its turns go on for its own default, 10 s unless it was started otherwise.
+SIGNAL_SECONDS = 60.0
 # Where the system cannot tell of a process's end.
 _LOOK_SECONDS = 0.05
 
@@ -29,9 +34,11 @@ def stop_daemon(options: Options, deadline: float | None) -> int | None:
     try:
         client = connect(options, start=False)
     except RkatError as error:
-        if error.code != "DAEMON_UNAVAILABLE":
-            raise
-        return None
+        if error.code == "VERSION_MISMATCH":
+            return stop_by_signal(options)
+        if error.code == "DAEMON_UNAVAILABLE" and not _listens(options):
+            return None
+        raise
     with client:
         pid: int = client.info["pid"]
         process = _Process(pid)
@@ -42,7 +49,47 @@ def stop_daemon(options: Options, deadline: float | None) -> int | None:
                 return pid
         finally:
             process.close()
-    raise RkatError(
+    raise _still_there(pid)
+
+
+def stop_by_signal(options: Options) -> int | None:
+    """Stop a daemon with which this program has no protocol in common: SIGTERM means the same to all of them.
+
+    The process is the one that listens, as the kernel tells it.
+
+    Raises:
+        RkatError: as `stop_daemon`.
+    """
+    try:
+        with _dial.connect(state_root=options.state_root, start=False) as sock:
+            pid = peer_credentials(sock).pid
+    except RkatError as error:
+        if error.code != "DAEMON_UNAVAILABLE":
+            raise
+        return None
+    if pid is None:
+        return None
+    process = _Process(pid)
+    try:
+        os.kill(pid, signal.SIGTERM)
+        if process.ends_within(SIGNAL_SECONDS):
+            return pid
+    finally:
+        process.close()
+    raise _still_there(pid)
+
+
+def _listens(options: Options) -> bool:
+    """Whether somebody takes connections, answering or not."""
+    try:
+        _dial.connect(state_root=options.state_root, start=False).close()
+    except RkatError:
+        return False
+    return True
+
+
+def _still_there(pid: int) -> RkatError:
+    return RkatError(
         "DAEMON_UNAVAILABLE",
         f"The daemon (pid {pid}) was told to stop and is still there.",
         hint="`rkat daemon logs` may tell what it waits for.",

@@ -20,24 +20,16 @@ def _spelled(code: int) -> str:
 
 _ESCAPES = {code: _spelled(code) for code in _UNSAFE if chr(code) not in _KEPT}
 _ESCAPES_LINE = {**{code: _spelled(code) for code in _UNSAFE}, ord("\n"): " ", ord("\t"): " "}
-# A lone surrogate cannot be written to any stream.
-_SURROGATES = range(0xD800, 0xE000)
 
 
 def visible(text: str) -> str:
     """`text` with its control characters spelled out; newlines and tabs stay."""
-    return _writable(text.translate(_ESCAPES))
+    return text.translate(_ESCAPES)
 
 
 def visible_line(text: str) -> str:
     """`text` as one line: newlines and tabs become spaces, other control characters are spelled out."""
-    return _writable(text.translate(_ESCAPES_LINE))
-
-
-def _writable(text: str) -> str:
-    if text.isascii() or not any(ord(character) in _SURROGATES for character in text):
-        return text
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.translate(_ESCAPES_LINE)
 
 
 def is_terminal(stream: Any) -> bool:

@@ -19,7 +19,7 @@ from meerkat_client.errors import RkatError
 from . import output
 from .answer import AnswerView
 from .options import Options
-from .references import short
+from .references import name_from_here
 from .terminal import Style, visible_line
 
 
@@ -76,9 +76,12 @@ class TurnOf:
 
     def name(self, session_id: str) -> str:
         """How the user can name the session from here: with its realm where nothing else leads there."""
-        if self._options.isolated or (self._reference is not None and ":" in self._reference):
-            return f"{self._client.info['realm_id']}:{short(session_id)}"
-        return short(session_id)
+        return name_from_here(
+            session_id,
+            realm_id=self._client.info["realm_id"],
+            reference=self._reference,
+            isolated=self._options.isolated,
+        )
 
     def _on_notification(self, method: str, params: dict[str, Any]) -> None:
         if method == "session/event":

@@ -12,7 +12,7 @@ from . import output
 from .answer import AnswerView
 from .connection import connect
 from .options import Options
-from .references import short
+from .references import name_from_here
 from .terminal import Style, is_terminal, visible_line
 
 
@@ -35,18 +35,20 @@ def watch(options: Options, reference: str) -> None:
             )
         if not options.json:
             _introduce(opened["active_turn"])
+        name = name_from_here(
+            session_id, realm_id=client.info["realm_id"], reference=reference, isolated=options.isolated
+        )
         view.begin()
         try:
             for event in _events(client, opened["stream_id"]):
                 view.take(event)
         except KeyboardInterrupt:
             view.pause()
-            name = short(session_id)
             output.note(f"left; the turn goes on: rkat sessions attach{options.again()} {name}")
             raise
         finally:
             view.pause()
-    _conclude(options, session_id, view)
+    _conclude(options, session_id, name, view)
 
 
 def _events(client: BlockingClient, stream_id: str) -> Iterator[dict[str, Any]]:
@@ -65,7 +67,7 @@ def _introduce(turn: dict[str, Any]) -> None:
         output.note(Style(sys.stderr).dim(f"a turn of {who}; Ctrl-C leaves and lets it run"))
 
 
-def _conclude(options: Options, session_id: str, view: AnswerView) -> None:
+def _conclude(options: Options, session_id: str, name: str, view: AnswerView) -> None:
     """Say how the turn ended: its text and usage, or its error."""
     outcome = view.outcome
     if outcome is None:
@@ -73,24 +75,24 @@ def _conclude(options: Options, session_id: str, view: AnswerView) -> None:
             "DAEMON_UNAVAILABLE",
             "The stream ended before the turn did.",
             details={"session_id": session_id},
-            hint=f"`rkat sessions show{options.again()} {short(session_id)}` tells what became of the turn.",
+            hint=f"`rkat sessions show{options.again()} {name}` tells what became of the turn.",
         )
     if outcome["type"] == "run_failed":
-        raise _failed(options, session_id, outcome)
+        raise _failed(options, session_id, name, outcome)
     if options.json:
         output.document({"session_id": session_id, "text": outcome["result"], "usage": outcome["usage"]})
         return
     view.finish(outcome["result"])
     usage = outcome["usage"]
     tokens = f"{usage['input_tokens']} + {usage['output_tokens']} tokens"
-    output.note(Style(sys.stderr).dim(f"session {short(session_id)} · {tokens}"))
+    output.note(Style(sys.stderr).dim(f"session {name} · {tokens}"))
 
 
-def _failed(options: Options, session_id: str, outcome: dict[str, Any]) -> RkatError:
+def _failed(options: Options, session_id: str, name: str, outcome: dict[str, Any]) -> RkatError:
     code = "REQUEST_CANCELLED" if outcome["error_class"] == "cancelled" else outcome["error_class"].upper()
     return RkatError(
         code if code in TABLE else "INTERNAL_ERROR",
         outcome["error"],
         details={"session_id": session_id},
-        hint=f'Go on with: rkat resume{options.again()} {short(session_id)} "..."',
+        hint=f'Go on with: rkat resume{options.again()} {name} "..."',
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,8 +14,13 @@ from tests.cli.conftest import COMMAND, Shell
 from tests.support.gated_model import Gate, GatedModel
 
 from meerkat_client import model_files
+from meerkat_client.errors import RkatError
 from meerkat_client.wire.limits import MAX_REQUEST_FRAME
+from meerkat_client.wire.paths import places
 from rkat import local_setup
+from rkat.connection import connect
+from rkat.options import Options
+from rkat.stopping import stop_by_signal
 
 MODEL = ("-m", "gpt-5.4")
 ROOT = Path(__file__).parents[2]
@@ -283,3 +289,67 @@ def test_only_a_request_for_a_known_local_model_fetches_one(model: str | None, p
 def test_the_version_is_told_without_a_daemon(shell: Shell):
     assert shell.run("--version").stdout.startswith("rkat ")
     assert shell.daemon_pid is None
+
+
+def test_a_daemon_of_another_protocol_is_stopped_by_a_signal(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    """`rkat daemon restart` is the way out of VERSION_MISMATCH, so it must not need a common protocol."""
+    pid = shell.json("daemon", "start")["pid"]
+    monkeypatch.setenv("MEERKAT_RUNTIME_DIR", shell.env["MEERKAT_RUNTIME_DIR"])
+    options = Options(state_root=shell.env["MEERKAT_STATE_ROOT"])
+    assert stop_by_signal(options) == pid
+    assert shell.run("daemon", "status").returncode == 3
+    assert stop_by_signal(options) is None
+
+
+def test_a_daemon_that_does_not_answer_is_an_error_and_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MEERKAT_RUNTIME_DIR", shell.env["MEERKAT_RUNTIME_DIR"])
+    options = Options(state_root=shell.env["MEERKAT_STATE_ROOT"], realm="team")
+    where = places(options.state_root)
+    os.makedirs(where.runtime_dir, mode=0o700)
+    Path(where.runtime_dir).parent.chmod(0o700)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(where.socket_path)
+        silent.listen()
+        with pytest.raises(RkatError) as caught:
+            connect(options, deadline=0.1)
+    assert caught.value.code == "DAEMON_UNAVAILABLE"
+
+
+def test_a_closed_stdout_and_a_narrow_locale_are_no_reason_to_fail(shell: Shell, model: GatedModel):
+    model.answers("naïve 漢字")
+    shell.env |= {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [*COMMAND, *MODEL, "hi"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=shell.cwd,
+        env=shell.env,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "naïve ".encode("latin-1") + b"\\u6f22\\u5b57\n")
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "sessions", "list"], cwd=shell.cwd, env=shell.env, check=False
+    )
+    assert closed.returncode == 0
+
+
+def test_a_command_loads_nothing_that_it_does_not_need():
+    """Each of these was measured to cost as much as everything else together, or belongs to the daemon."""
+    program = (
+        "import sys, rkat.program, rkat.commands.sessions, rkat.commands.run, rkat.connection; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {
+        "pydantic",
+        "trio",
+        "rich",
+        "anyio",
+        "asyncio",
+        "ssl",
+        "http",
+        "meerkatd",
+        "zipfile",
+        "tempfile",
+        "logging",
+    }
+    assert not heavy & set(done.stdout.split())

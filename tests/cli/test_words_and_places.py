@@ -24,10 +24,6 @@ def test_nothing_that_moves_the_cursor_or_turns_text_around_gets_through():
     assert terminal.visible("two\nlines\tand a tab, ünïcödé 漢字") == "two\nlines\tand a tab, ünïcödé 漢字"
 
 
-def test_a_lone_surrogate_can_be_written():
-    terminal.visible("\ud800").encode()
-
-
 def test_one_line_stays_one_line():
     assert terminal.visible_line("a\nb\tc\x1b") == "a b c\\x1b"
 

@@ -13,7 +13,7 @@ from ..connection import connect
 from ..options import Options
 from ..pairs import parse_labels
 from ..prompts import read_prompt
-from ..references import short
+from ..references import name_from_here
 from ..terminal import is_terminal
 from ..tree import BRANCH, Leaf
 from ..turns import TurnOf
@@ -110,7 +110,7 @@ def _create_deferred(options: Options, params: dict[str, Any]) -> None:
         output.document(result)
         return
     realm = result["session_ref"].partition(":")[0]
-    name = f"{realm}:{short(result['session_id'])}" if options.isolated else short(result["session_id"])
+    name = name_from_here(result["session_id"], realm_id=realm, reference=None, isolated=options.isolated)
     print(name)
     output.note(f'stored; run its first turn with: rkat resume{options.again()} {name} "..."')
 
