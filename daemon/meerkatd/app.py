@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from meerkat_client.wire.codes import row
 from meerkat_client.wire.faults import PathRefused
 from meerkat_client.wire.version import VERSION
 
@@ -17,6 +18,7 @@ from .agent.agents import Agents
 from .agent.credentials import Credentials
 from .agent.provider_pool import ProviderPool
 from .agent.realm_agents import RealmAgents
+from .errors import from_os_error
 from .lifecycle.endpoint import Endpoint
 from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
 from .lifecycle.logs import configure_logging
@@ -54,11 +56,15 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
         ready.busy()
         print(f"meerkatd: {running}.", file=sys.stderr)
         return EXIT_BUSY
-    except (PathRefused, OSError) as error:
-        print(f"meerkatd: {error}", file=sys.stderr)
-        return 1
+    except PathRefused as refused:
+        return _failed(ready, code=refused.code, message=refused.message, hint=refused.hint)
+    except OSError as error:
+        return _refused_by_system(ready, settings, error)
     with lock:
-        configure_logging(settings.log_path, foreground=settings.foreground)
+        try:
+            configure_logging(settings.log_path, foreground=settings.foreground)
+        except OSError as error:
+            return _refused_by_system(ready, settings, error)
         log.info("started", extra={"version": VERSION, "pid": os.getpid(), "socket": settings.socket_path})
         pool = ProviderPool()
         try:
@@ -68,6 +74,18 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
                 await pool.aclose()
         log.info("stopped", extra={"pid": os.getpid()})
     return 0
+
+
+def _refused_by_system(ready: ReadyPipe, settings: Settings, error: OSError) -> int:
+    fault = from_os_error(error, doing=f"use the state root {settings.state_root}")
+    return _failed(ready, code=fault.code, message=fault.message, hint=fault.hint)
+
+
+def _failed(ready: ReadyPipe, *, code: str, message: str, hint: str) -> int:
+    """Tell whoever waits, and stderr, why there will be no daemon; the exit status."""
+    ready.failed(code=code, message=message, hint=hint)
+    print(f"meerkatd: {message} {hint}", file=sys.stderr)
+    return row(code).exit
 
 
 def _agents_maker(pool: ProviderPool) -> MakeAgents:

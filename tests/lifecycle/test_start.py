@@ -289,3 +289,15 @@ def test_another_user_is_refused_by_the_daemon_itself_when_the_modes_fail(machin
         )
         assert done.stdout == "b''\n", done.stderr
     assert "refused another user" in Path(machine.places.log_path).read_text()
+
+
+def test_a_daemon_that_cannot_use_its_state_root_says_which_and_why(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is the daemon's own, with its code, and not only that it died."""
+    os.makedirs(machine.state_root, 0o700)
+    os.mkdir(os.path.join(machine.state_root, "meerkatd.lock"))
+    with pytest.raises(RkatError) as caught:
+        _dial.connect(state_root=machine.state_root)
+    assert caught.value.code == "STORAGE_ERROR"
+    assert machine.state_root in caught.value.message

@@ -219,6 +219,8 @@ def _spawn(where: Places, until: float, command: Sequence[str]) -> bool:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if word.startswith(b"FAILED "):
+        _tell_failure(word)
     if not word:
         _give_up(where, "The daemon ended before it was ready.")
     return word == b"READY\n"
@@ -235,11 +237,20 @@ def _await_word(reading: int, until: float) -> bytes:
         left = until - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
             return b"LATE\n"
-        data = os.read(reading, 64)
+        data = os.read(reading, 4096)
         if not data:
             return word
         word += data
     return word
+
+
+def _tell_failure(word: bytes) -> NoReturn:
+    """Raise the error with which a daemon said that it cannot start."""
+    try:
+        reason = json.loads(word.removeprefix(b"FAILED "))
+        raise RkatError(reason["code"], reason["message"], hint=reason["hint"])
+    except (ValueError, KeyError, TypeError):
+        raise RkatError("DAEMON_UNAVAILABLE", "The daemon could not start.") from None
 
 
 def _give_up(where: Places, message: str) -> NoReturn:

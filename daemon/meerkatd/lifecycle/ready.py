@@ -1,13 +1,16 @@
 """The ready pipe: how a client that started this daemon learns what became of it.
 
-`READY\\n` means the socket accepts; `BUSY\\n` that another daemon owns the state root; the end of the pipe without
-either that this process died, and its stderr tells why.
+`READY\\n` means that the socket accepts; `BUSY\\n` that another daemon owns the state root; `FAILED {...}\\n`, with code,
+message and hint, that it cannot start. The end of the pipe without any of them: this process died, and its stderr
+tells why.
 """
 
+import json
 import os
 
 READY = b"READY\n"
 BUSY = b"BUSY\n"
+FAILED = b"FAILED "
 
 
 class ReadyPipe:
@@ -23,6 +26,9 @@ class ReadyPipe:
 
     def busy(self) -> None:
         self._report(BUSY)
+
+    def failed(self, *, code: str, message: str, hint: str) -> None:
+        self._report(FAILED + json.dumps({"code": code, "message": message, "hint": hint}).encode() + b"\n")
 
     def _report(self, word: bytes) -> None:
         fd, self._fd = self._fd, None
