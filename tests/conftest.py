@@ -1,0 +1,12 @@
+"""For all tests: nothing of the person who runs them decides anything, and generated examples are always the same."""
+
+import os
+
+from hypothesis import settings
+
+# A slow machine is no failure of a property.
+settings.register_profile("meerkatd", derandomize=True, deadline=None)
+settings.load_profile("meerkatd")
+
+# Daemons that are started here inherit it; without it they would read the config of whoever runs the tests.
+os.environ["MEERKAT_USER_CONFIG"] = "/nonexistent/meerkat/config.toml"
