@@ -30,10 +30,11 @@ class Spinner:
 
     def stop(self) -> None:
         """Take it away; nothing of it is drawn after this returns."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopped.set()
-            thread.join()
+        # In this order a Ctrl-C in between leaves something that the next `stop` finishes.
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def _draw(self) -> None:
         began = time.monotonic()

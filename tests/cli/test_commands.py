@@ -264,9 +264,10 @@ def test_without_a_key_a_person_is_offered_the_local_model(shell: Shell):
     assert "(PROVIDER_NOT_CONFIGURED)" in terminal.shown
 
 
-def test_the_runtime_that_is_offered_is_the_one_of_the_extra():
+def test_what_is_known_twice_of_the_local_model_is_the_same_in_both_places():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert extras["local"] == [local_setup.RUNTIME_REQUIREMENT]
+    assert frozenset(model_files.KNOWN) == local_setup.NAMES
 
 
 @pytest.mark.parametrize(

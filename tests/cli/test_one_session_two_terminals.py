@@ -152,3 +152,24 @@ def test_a_reference_with_a_realm_is_found_from_anywhere(shell: Shell):
     made = shell.json("run", "--isolated", *SLOW, "hi")
     done = shell.json("resume", made["session_ref"], "more")
     assert done["session_id"] == made["session_id"]
+
+
+def test_an_impatient_second_ctrl_c_leaves_at_once_and_the_turn_still_ends(shell: Shell, model: GatedModel):
+    model.answers("Half an ", Gate())
+    terminal = shell.terminal("run", *SLOW, "Say something")
+    terminal.wait_for("Half an")
+    # The daemon stands still, so the interrupt cannot be answered before the second Ctrl-C.
+    pid = shell.daemon_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        terminal.press("\x03")
+        terminal.wait_for("once more to leave at once")
+        terminal.press("\x03")
+        assert terminal.wait() == 130
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "left" in terminal.shown
+    attached = shell.run("sessions", "attach", "last")
+    assert attached.returncode in (12, 14), "ended already, or ending now"
+    assert shell.json("sessions", "show", "last")["last_turn"]["state"] == "interrupted"
