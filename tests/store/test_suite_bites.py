@@ -13,6 +13,7 @@ from tests.store.conformance import (
     test_archive,
     test_baseline,
     test_concurrency,
+    test_fork,
     test_keys,
     test_large,
     test_paging,
@@ -31,7 +32,7 @@ from meerkatd.store.api import (
 )
 from meerkatd.store.memory import MemoryStore
 
-CHAPTERS = (test_baseline, test_append, test_keys, test_paging, test_archive, test_large, test_concurrency)
+CHAPTERS = (test_baseline, test_append, test_keys, test_paging, test_archive, test_large, test_concurrency, test_fork)
 Promise = Callable[[Bench], Awaitable[None]]
 
 
@@ -148,6 +149,20 @@ class CutsAtNul(MemoryStore):
         await super().end_turn(replace(end, messages=cut))
 
 
+class SharesMessagesWithForks(MemoryStore):
+    async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
+        await super().fork_session(session, source_id=source_id, count=count, key=key)
+        self._bodies[session.session_id] = self._bodies[source_id]
+
+
+class SkipsReservedEvents(MemoryStore):
+    """Goes on behind what was reserved and never used."""
+
+    async def end_turn(self, end: TurnEnd) -> None:
+        reserved = self._sessions[end.session_id].event_seq
+        await super().end_turn(replace(end, event_seq=max(reserved, end.event_seq)))
+
+
 LIARS: dict[type[MemoryStore], Promise] = {
     LosesTheLastMessage: test_append.test_messages_of_several_turns_are_one_dense_sequence,
     HasAGap: test_append.test_messages_of_several_turns_are_one_dense_sequence,
@@ -162,6 +177,8 @@ LIARS: dict[type[MemoryStore], Promise] = {
     CountsCharacters: test_paging.test_page_ends_before_it_exceeds_the_bytes,
     WritesWhenCancelled: test_concurrency.test_write_in_a_cancelled_scope_does_not_happen,
     CutsAtNul: test_append.test_bodies_come_back_byte_for_byte,
+    SharesMessagesWithForks: test_fork.test_fork_has_the_first_messages_and_goes_on_by_itself,
+    SkipsReservedEvents: test_baseline.test_event_bound_rises_until_the_turn_ends_and_tells_the_last_number,
 }
 
 

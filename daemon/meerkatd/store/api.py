@@ -58,7 +58,7 @@ class SessionRow:
             newest first.
         message_count: number of committed messages; the next message gets this `seq`.
         turn_count: number of turns begun; the next turn gets this `ordinal`.
-        event_seq: upper bound of the event sequence numbers given out so far.
+        event_seq: number of the last event; while a turn runs, and after one that was lost, an upper bound of it.
         archived_ms: when it was archived; None while it is not.
         meta: JSON document of what the session was built with (model, provider, system prompt, ...).
     """
@@ -250,17 +250,32 @@ class RealmStore(Protocol):
         ...
 
     async def end_turn(self, end: TurnEnd) -> None:
-        """Append the turn's messages and settle its row and the session's counters, in one transaction."""
+        """Append the turn's messages and settle its row and the session's counters, in one transaction.
+
+        `event_seq` becomes the session's, also when it is below what was reserved: numbering goes on from there.
+        """
         ...
 
     async def reserve_events(self, session_id: str, event_seq: int) -> None:
-        """Raise the bound of event numbers given out. One below the present one changes nothing, here as in the
-        other writes that carry one."""
+        """Raise the bound of event numbers given out. One below the present one changes nothing, here as in
+        `begin_turn`."""
         ...
 
-    async def change_session(
-        self, session_id: str, change: SessionChange, *, key: KeyRow | None = None
-    ) -> SessionRow:
+    async def append(
+        self, session_id: str, messages: Sequence[NewMessage], *, updated_ms: int, key: KeyRow | None = None
+    ) -> None:
+        """Append messages that no turn has made. KeyError when there is no such session."""
+        ...
+
+    async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
+        """Insert a session that begins with the first `count` messages of another one.
+
+        As `create_session` without a turn; `message_count` becomes `count`. The messages are copied, so it costs time
+        and space in proportion to them. KeyError when there is no such source, ValueError when it has fewer messages.
+        """
+        ...
+
+    async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         """Apply `change` and return the row as it is then. KeyError when there is no such session."""
         ...
 

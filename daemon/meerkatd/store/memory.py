@@ -14,6 +14,7 @@ from ..errors import DuplicateInput
 from .api import (
     KeyRow,
     MessagePage,
+    NewMessage,
     RealmStore,
     SessionChange,
     SessionQuery,
@@ -111,7 +112,7 @@ class MemoryStore:
             session,
             message_count=session.message_count + len(end.messages),
             updated_ms=end.ended_ms,
-            event_seq=max(session.event_seq, end.event_seq),
+            event_seq=end.event_seq,
             meta=session.meta if end.meta is None else end.meta,
             usage=session.usage + end.usage,
         )
@@ -120,6 +121,32 @@ class MemoryStore:
         await self._checkpoint()
         session = self._sessions[session_id]
         self._sessions[session_id] = replace(session, event_seq=max(session.event_seq, event_seq))
+
+    async def append(
+        self, session_id: str, messages: Sequence[NewMessage], *, updated_ms: int, key: KeyRow | None = None
+    ) -> None:
+        await self._checkpoint()
+        session = self._sessions[session_id]
+        self._check_key(key)
+        self._bodies[session_id] += [message.body for message in messages]
+        self._sessions[session_id] = replace(
+            session, message_count=session.message_count + len(messages), updated_ms=updated_ms
+        )
+        self._insert(None, key)
+
+    async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
+        await self._checkpoint()
+        source = self._sessions[source_id]
+        if session.session_id in self._sessions:
+            raise ValueError(f"session {session.session_id} exists already")
+        if count > source.message_count:
+            raise ValueError(f"session {source_id} has {source.message_count} messages, not {count}")
+        self._check_key(key)
+        self._sessions[session.session_id] = replace(
+            session, labels=dict(session.labels), message_count=count, turn_count=0
+        )
+        self._bodies[session.session_id] = self._bodies[source_id][:count]
+        self._insert(None, key)
 
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         await self._checkpoint()

@@ -112,14 +112,26 @@ async def test_change_returns_the_row_as_it_is_then(bench: Bench) -> None:
     assert await bench.store.session(session.session_id) == changed
 
 
-async def test_event_bound_only_rises(bench: Bench) -> None:
+async def test_event_bound_rises_until_the_turn_ends_and_tells_the_last_number(bench: Bench) -> None:
     session = await bench.new_session()
     for asked, expected in ((50, 50), (20, 50), (51, 51)):
         await bench.store.reserve_events(session.session_id, asked)
         assert (await bench.stored(session.session_id)).event_seq == expected
-    turn = await bench.begin(session.session_id)
-    await bench.store.end_turn(bench.turn_end(turn, event_seq=3))
+    turn = bench.turn_row(session.session_id)
+    await bench.store.begin_turn(turn, event_seq=30)
     assert (await bench.stored(session.session_id)).event_seq == 51
+    await bench.store.end_turn(bench.turn_end(turn, event_seq=3))
+    assert (await bench.stored(session.session_id)).event_seq == 3
+
+
+@durable
+async def test_last_event_number_is_known_after_opening_again(bench: Bench) -> None:
+    session = await bench.new_session()
+    turn = bench.turn_row(session.session_id)
+    await bench.store.begin_turn(turn, event_seq=1 << 24)
+    await bench.store.end_turn(bench.turn_end(turn, event_seq=9))
+    await bench.reopen()
+    assert (await bench.stored(session.session_id)).event_seq == 9
 
 
 async def test_info_counts_what_is_there(bench: Bench) -> None:

@@ -17,8 +17,8 @@ from .offsets import Offsets
 # Greater than every character of an id.
 _AFTER_ANY = "\U0010ffff"
 
-# What `apply` takes in: all but the first line of a log, and messages, which the end of their turn counts.
-KINDS = frozenset({"turn", "tool", "turn_end", "events", "change", "key", "prune"})
+# What `apply` takes in: all but the first line of a log, and messages, which the last line of their write counts.
+KINDS = frozenset({"turn", "tool", "turn_end", "append", "events", "change", "key", "prune"})
 
 Undo = Callable[[], object]
 

@@ -114,6 +114,11 @@ def turn_end_record(end: TurnEnd, *, ordinal: int) -> Record:
     return Record("turn_end", fields)
 
 
+def append_record(count: int, *, updated_ms: int) -> Record:
+    """After messages that no turn has made, in their transaction: it counts them."""
+    return Record("append", {"messages": count, "updated_ms": updated_ms})
+
+
 def events_record(event_seq: int) -> Record:
     return Record("events", {"event_seq": event_seq})
 
@@ -172,6 +177,8 @@ def changed_row(row: SessionRow, kind: str, fields: Fields) -> SessionRow:
     meta = fields.get("meta")
     meta = row.meta if meta is None else meta
     event_seq = max(row.event_seq, fields.get("event_seq", 0))
+    if kind == "append":
+        return replace(row, message_count=row.message_count + fields["messages"], updated_ms=fields["updated_ms"])
     if kind == "turn":
         return replace(
             row, turn_count=row.turn_count + 1, updated_ms=fields["updated_ms"], event_seq=event_seq, meta=meta
@@ -181,7 +188,7 @@ def changed_row(row: SessionRow, kind: str, fields: Fields) -> SessionRow:
             row,
             message_count=row.message_count + fields["messages"],
             updated_ms=fields["ended_ms"],
-            event_seq=event_seq,
+            event_seq=fields["event_seq"],
             usage=row.usage + _usage(fields["usage"]),
             meta=meta,
         )

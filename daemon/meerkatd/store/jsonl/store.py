@@ -6,6 +6,7 @@ from functools import partial
 from ..api import (
     KeyRow,
     MessagePage,
+    NewMessage,
     SessionChange,
     SessionQuery,
     SessionRow,
@@ -14,7 +15,7 @@ from ..api import (
     TurnEnd,
     TurnRow,
 )
-from . import reads, writes
+from . import forking, reads, writes
 from .files import RealmFiles
 from .worker import Worker
 
@@ -54,6 +55,17 @@ class JsonlStore:
 
     async def reserve_events(self, session_id: str, event_seq: int) -> None:
         await self._worker.write(partial(writes.reserve_events, session_id=session_id, event_seq=event_seq))
+
+    async def append(
+        self, session_id: str, messages: Sequence[NewMessage], *, updated_ms: int, key: KeyRow | None = None
+    ) -> None:
+        work = partial(writes.append, session_id=session_id, messages=messages, updated_ms=updated_ms, key=key)
+        await self._worker.write(work)
+
+    async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
+        # Two jobs, for a write does no reading: what the first one has read never changes, messages being final.
+        messages = await self._worker.read(partial(forking.first_messages, session_id=source_id, count=count))
+        await self._worker.write(partial(writes.fork_session, session=session, messages=messages, key=key))
 
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         work = partial(writes.change_session, session_id=session_id, change=change, key=key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import DuplicateInput
-from ..api import KeyRow, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow
+from ..api import KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow
 from . import rows
 from .catalog import Catalog, Log, Session
 from .layout import session_file
@@ -39,18 +39,19 @@ class Change:
 
 
 def create_session(catalog: Catalog, session: SessionRow, turn: TurnRow | None, key: KeyRow | None) -> Change:
-    session_id = session.session_id
-    if not _SESSION_ID.fullmatch(session_id):
-        raise ValueError(f"session id {session_id!r} cannot name a file")
-    if session_id in catalog.sessions:
-        raise ValueError(f"session {session_id} exists already")
+    fresh = _fresh(catalog, session)
     records = [rows.session_record(session)]
     if turn is not None:
         _check_turn(catalog, turn, expected=0)
         records.append(rows.turn_record(turn, updated_ms=session.updated_ms, event_seq=0, meta=None))
     records += _key_records(catalog, key)
-    fresh = Session(name=session_file(session_id), row=rows.session_row(rows.session_fields(session)))
     return Change(log=fresh, records=records, fresh=fresh)
+
+
+def fork_session(catalog: Catalog, session: SessionRow, messages: Sequence[NewMessage], key: KeyRow | None) -> Change:
+    fresh = _fresh(catalog, session)
+    records = [rows.session_record(session), *_appended(messages, first=0, updated_ms=session.updated_ms)]
+    return Change(log=fresh, records=[*records, *_key_records(catalog, key)], fresh=fresh)
 
 
 def begin_turn(catalog: Catalog, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> Change:
@@ -81,6 +82,14 @@ def end_turn(catalog: Catalog, end: TurnEnd) -> Change:
     return Change(log=session, records=[*messages, rows.turn_end_record(end, ordinal=ordinal)])
 
 
+def append(
+    catalog: Catalog, session_id: str, messages: Sequence[NewMessage], updated_ms: int, key: KeyRow | None
+) -> Change:
+    session = catalog.sessions[session_id]
+    records = _appended(messages, first=session.row.message_count, updated_ms=updated_ms)
+    return Change(log=session, records=[*records, *_key_records(catalog, key)])
+
+
 def reserve_events(catalog: Catalog, session_id: str, event_seq: int) -> Change:
     session = catalog.sessions[session_id]
     rises = event_seq > session.row.event_seq
@@ -97,6 +106,20 @@ def prune_keys(catalog: Catalog, before_ms: int) -> Change:
     count = sum(held.row.created_ms < before_ms for held in catalog.keys.values())
     records = [rows.prune_record(before_ms)] if count else []
     return Change(log=catalog.realm, records=records, result=lambda: count, alone=True)
+
+
+def _fresh(catalog: Catalog, session: SessionRow) -> Session:
+    session_id = session.session_id
+    if not _SESSION_ID.fullmatch(session_id):
+        raise ValueError(f"session id {session_id!r} cannot name a file")
+    if session_id in catalog.sessions:
+        raise ValueError(f"session {session_id} exists already")
+    return Session(name=session_file(session_id), row=rows.session_row(rows.session_fields(session)))
+
+
+def _appended(messages: Sequence[NewMessage], *, first: int, updated_ms: int) -> list[Record]:
+    records = [rows.message_record(message, seq=first + n) for n, message in enumerate(messages)]
+    return [*records, rows.append_record(len(messages), updated_ms=updated_ms)]
 
 
 def _check_turn(catalog: Catalog, turn: TurnRow, *, expected: int) -> None:

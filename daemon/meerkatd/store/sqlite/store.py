@@ -6,6 +6,7 @@ from functools import partial
 from ..api import (
     KeyRow,
     MessagePage,
+    NewMessage,
     SessionChange,
     SessionQuery,
     SessionRow,
@@ -56,6 +57,16 @@ class SqliteStore:
 
     async def reserve_events(self, session_id: str, event_seq: int) -> None:
         await self._worker.write(partial(writes.reserve_events, session_id=session_id, event_seq=event_seq))
+
+    async def append(
+        self, session_id: str, messages: Sequence[NewMessage], *, updated_ms: int, key: KeyRow | None = None
+    ) -> None:
+        work = partial(writes.append, session_id=session_id, messages=messages, updated_ms=updated_ms, key=key)
+        await self._worker.write(work)
+
+    async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
+        work = partial(writes.fork_session, session=session, source_id=source_id, count=count, key=key)
+        await self._worker.write(work)
 
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         return await self._worker.write(partial(writes.change_session, session_id=session_id, change=change, key=key))

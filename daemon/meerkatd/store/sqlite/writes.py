@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from ...errors import DuplicateInput
-from ..api import KeyRow, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow, keeps_prompt
+from ..api import KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow, keeps_prompt
 from . import reads
 from .rows import labels_text, usage_values
 from .schema import packed, unpacked
@@ -19,32 +19,24 @@ from .schema import packed, unpacked
 def create_session(db: apsw.Connection, session: SessionRow, turn: TurnRow | None, key: KeyRow | None) -> None:
     if turn is not None and turn.ordinal != 0:
         raise ValueError(f"the first turn of session {session.session_id} has ordinal {turn.ordinal}")
-    values = (
-        session.session_id,
-        session.created_ms,
-        session.updated_ms,
-        0 if turn is None else 1,
-        session.event_seq,
-        session.archived_ms,
-        session.archived_ms is not None,
-        *usage_values(session.usage),
-        labels_text(session.labels),
-        session.meta,
-    )
-    try:
-        session_key = db.execute(_INSERT_SESSION, values).get
-    except apsw.ConstraintError:
-        raise ValueError(f"session {session.session_id} exists already") from None
-    _label(db, session_key, session.labels)
+    session_key = _insert_session(db, session, messages=0, turns=0 if turn is None else 1)
     if turn is not None:
         _insert_turn(db, session_key, turn)
     _insert_key(db, key)
 
 
-_INSERT_SESSION = """
-    INSERT INTO sessions(session_id, created_ms, updated_ms, message_count, turn_count, event_seq, archived_ms,
-        archived, input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, labels, meta)
-    VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING session_key
+def fork_session(db: apsw.Connection, session: SessionRow, source_id: str, count: int, key: KeyRow | None) -> None:
+    source_key, messages, _turns = _counts(db, source_id)
+    if count > messages:
+        raise ValueError(f"session {source_id} has {messages} messages, not {count}")
+    session_key = _insert_session(db, session, messages=count, turns=0)
+    shift = packed(session_key, 0) - packed(source_key, 0)
+    db.execute(_COPY_MESSAGES, (shift, packed(source_key, 0), packed(source_key, count)))
+    _insert_key(db, key)
+
+
+_COPY_MESSAGES = """
+    INSERT INTO messages(id, role, body) SELECT id + ?, role, body FROM messages WHERE id >= ? AND id < ?
 """
 
 
@@ -87,10 +79,7 @@ def end_turn(db: apsw.Connection, end: TurnEnd) -> None:
     rowid, state = _turn(db, end.turn_id)
     if state != "running" or unpacked(rowid)[0] != session_key:
         raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
-    db.executemany(
-        "INSERT INTO messages(id, role, body) VALUES (?, ?, ?)",
-        [(packed(session_key, count + n), new.role, new.body) for n, new in enumerate(end.messages)],
-    )
+    _insert_messages(db, session_key, count, end.messages)
     usage = usage_values(end.usage)
     keep = keeps_prompt(end)
     db.execute(_END_TURN, (end.state, end.ended_ms, end.detail, keep, *usage, rowid))
@@ -104,11 +93,21 @@ _END_TURN = """
     WHERE id = ?
 """
 _SETTLE_SESSION = """
-    UPDATE sessions SET message_count = message_count + ?, updated_ms = ?, event_seq = max(event_seq, ?),
+    UPDATE sessions SET message_count = message_count + ?, updated_ms = ?, event_seq = ?,
         meta = coalesce(?, meta), input_tokens = input_tokens + ?, output_tokens = output_tokens + ?,
         cache_creation_tokens = cache_creation_tokens + ?, cache_read_tokens = cache_read_tokens + ?
     WHERE session_key = ?
 """
+
+
+def append(
+    db: apsw.Connection, session_id: str, messages: Sequence[NewMessage], updated_ms: int, key: KeyRow | None
+) -> None:
+    session_key, count, _turns = _counts(db, session_id)
+    _insert_messages(db, session_key, count, messages)
+    statement = "UPDATE sessions SET message_count = message_count + ?, updated_ms = ? WHERE session_key = ?"
+    db.execute(statement, (len(messages), updated_ms, session_key))
+    _insert_key(db, key)
 
 
 def reserve_events(db: apsw.Connection, session_id: str, event_seq: int) -> None:
@@ -168,6 +167,43 @@ def _turn(db: apsw.Connection, turn_id: str) -> tuple[int, str]:
         raise KeyError(turn_id)
     rowid, state = row
     return rowid, state
+
+
+def _insert_session(db: apsw.Connection, session: SessionRow, *, messages: int, turns: int) -> int:
+    """Returns the `session_key`."""
+    values = (
+        session.session_id,
+        session.created_ms,
+        session.updated_ms,
+        messages,
+        turns,
+        session.event_seq,
+        session.archived_ms,
+        session.archived_ms is not None,
+        *usage_values(session.usage),
+        labels_text(session.labels),
+        session.meta,
+    )
+    try:
+        session_key: int = db.execute(_INSERT_SESSION, values).get
+    except apsw.ConstraintError:
+        raise ValueError(f"session {session.session_id} exists already") from None
+    _label(db, session_key, session.labels)
+    return session_key
+
+
+_INSERT_SESSION = """
+    INSERT INTO sessions(session_id, created_ms, updated_ms, message_count, turn_count, event_seq, archived_ms,
+        archived, input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, labels, meta)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING session_key
+"""
+
+
+def _insert_messages(db: apsw.Connection, session_key: int, first: int, messages: Sequence[NewMessage]) -> None:
+    db.executemany(
+        "INSERT INTO messages(id, role, body) VALUES (?, ?, ?)",
+        [(packed(session_key, first + n), new.role, new.body) for n, new in enumerate(messages)],
+    )
 
 
 def _insert_turn(db: apsw.Connection, session_key: int, turn: TurnRow) -> None:
