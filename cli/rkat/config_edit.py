@@ -11,7 +11,7 @@ import sys
 import tempfile
 from typing import Any
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 from meerkat_client.errors import RkatError
 
 from . import failure, output, terminal

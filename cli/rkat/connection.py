@@ -2,8 +2,8 @@
 
 import os
 
+from meerkat_client import BlockingClient
 from meerkat_client._dial import DEFAULT_DEADLINE_SECONDS
-from meerkat_client._sync import BlockingClient
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.credentials import from_environment
 

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 from meerkat_client.errors import RkatError
 
 from . import output

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.codes import TABLE
 

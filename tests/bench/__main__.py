@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from tests.bench.harness import Row, Scale
 from tests.bench.registry import BENCHES
 
-_LINE = "{:<14} {:<52} {:>10} {:<4} {:>10} {:<16} {:>6} {:<15} {}"
+_LINE = "{:<13} {:<50} {:>8} {:>8} {:<4} {:>8} {:<15} {:>6} {:<13} {}"
 _SIGNS = {True: "yes", False: "NO", None: ""}
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     args = parser.parse_args(argv)
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}")
-    print(_LINE.format("bench", "what", "figure", "", "baseline", "", "ratio", "goal", "met"))
+    print(_LINE.format("bench", "what", "figure", "best", "", "baseline", "", "ratio", "goal", "met"))
     rows = []
     for name, row in _run(args.only or list(BENCHES), Scale(quick=args.quick)):
         rows.append({"bench": name, "met": row.met, "ratio": row.ratio} | _fields(row))
@@ -56,6 +56,7 @@ def _shown(name: str, row: Row) -> str:
         name,
         row.what,
         _number(row.figure),
+        "" if row.best is None else _number(row.best),
         row.unit,
         "" if row.baseline is None else _number(row.baseline),
         row.against,

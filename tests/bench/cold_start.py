@@ -20,13 +20,13 @@ from tests.bench.harness import (
     process_seconds,
 )
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 
 CLIENTS = 64
 # What the client's process does; its own start is not counted.
 _CLIENT = """
 import json, time
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 begun = time.perf_counter()
 with BlockingClient.connect(realm_id="bench", name="bench") as client:
     print(json.dumps([client.info["pid"], time.perf_counter() - begun]))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench.harness import Row, Scale, end_daemon, folder, process_seconds
 from tests.bench.provider_server import ProviderServer, provider_server
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 
 GOAL_MS = 1500.0
 MODEL = "gpt-5"

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Longer than any single step takes on a slow machine: what takes longer hangs.
 PATIENCE_S = 120.0
 RUNTIME_DIR = "MEERKAT_RUNTIME_DIR"
+# MEERKAT_BENCH_PROFILE: see `instant_daemon`.
+_KEPT = ("PATH", "LANG", "TZ", "PYTHONPATH", RUNTIME_DIR, "MEERKAT_BENCH_PROFILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Row:
     Attributes:
         what: what was measured.
         figure, unit: how it came out; times are in ms.
+        best: the same of the best round: noise only ever adds, so a wide gap says that the machine was busy.
         baseline, against: what it is compared with, in the same unit, and the name of that.
         goal: upper bound of what `judged` names; None for a row that is only for knowing.
     """
@@ -51,6 +54,7 @@ class Row:
     what: str
     figure: float
     unit: str = "ms"
+    best: float | None = None
     baseline: float | None = None
     against: str = ""
     goal: float | None = None
@@ -83,6 +87,17 @@ def percentile(values: Sequence[float], share: float) -> float:
 def over_rounds(rounds: Sequence[Sequence[float]], share: float) -> float:
     """The median of the rounds' percentiles, in ms. Values are in seconds."""
     return statistics.median(percentile(values, share) for values in rounds) * 1000
+
+
+def best_of(rounds: Sequence[Sequence[float]], share: float) -> float:
+    """The lowest of the rounds' percentiles, in ms."""
+    return min(percentile(values, share) for values in rounds) * 1000
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU that a process has used, in all its threads. Steadier than the clock while others use the machine."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def timed(work: Callable[[], object], times: int) -> list[float]:
@@ -131,7 +146,7 @@ def folder() -> Iterator[str]:
 
 def environment(state_root: str, **more: str) -> dict[str, str]:
     """The environment of a client of the daemon of `state_root`: nothing of the caller's keys or home."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ", "PYTHONPATH", RUNTIME_DIR) if name in os.environ}
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "HOME": state_root, "MEERKAT_STATE_ROOT": state_root, **more}
 
 
@@ -184,8 +199,8 @@ def end_daemon(pid: int) -> None:
 
 
 @contextmanager
-def echo_server(directory: str) -> Iterator[str]:
-    """The echo server; gives the path of its socket."""
+def echo_server(directory: str) -> Iterator[tuple[str, int]]:
+    """The echo server; gives the path of its socket, and its pid."""
     path = os.path.join(directory, "echo.sock")
-    with child(["-m", "tests.bench.echo_server", path], directory):
-        yield path
+    with child(["-m", "tests.bench.echo_server", path], directory) as pid:
+        yield path, pid

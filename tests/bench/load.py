@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.harness import PATIENCE_S
+from tests.bench.harness import PATIENCE_S, cpu_seconds
 
 from meerkat_client import _dial
 from meerkat_client.wire.framing import FrameReader, decode, encode_frame
@@ -102,11 +102,13 @@ def echo_lines(path: str, count: int) -> AbstractContextManager[list[Line]]:
 
 @dataclass(slots=True)
 class Outcome:
-    """Seconds that each request took, the errors by code, and the seconds that all took together."""
+    """Seconds that each request took, the errors by code, the seconds that all took together, and the server's CPU for
+    each in microseconds."""
 
     latencies: list[float] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    cpu_us: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -114,12 +116,13 @@ class Outcome:
 
 
 def hammer(
-    opened: Sequence[Line], requests: Callable[[int], bytes], total: int, *, rate: float | None = None
+    opened: Sequence[Line], requests: Callable[[int], bytes], total: int, *, pid: int, rate: float | None = None
 ) -> Outcome:
     """Send `total` requests over the lines.
 
     Args:
         requests: the frame for the line of that number.
+        pid: of the server.
         rate: requests per second over all lines together, sent at their time; a reply that is late does not hold up the
             clock, and its line's next request counts from when it was due. None: each line sends as soon as it can.
     """
@@ -130,6 +133,7 @@ def hammer(
     free: list[int] = list(range(len(opened)))
     for fileno in numbers:
         poll.register(fileno, select.EPOLLIN)
+    cpu_before = cpu_seconds(pid)
     begun = time.perf_counter()
     sent = 0
     with poll:
@@ -149,6 +153,7 @@ def hammer(
                 if _settle(opened[numbers[fileno]], outcome):
                     free.append(numbers[fileno])
     outcome.seconds = time.perf_counter() - begun
+    outcome.cpu_us = (cpu_seconds(pid) - cpu_before) / total * 1e6
     return outcome
 
 

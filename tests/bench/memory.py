@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 from tests.bench.harness import Row, Scale, end_daemon, folder
 
-from meerkat_client._sync import BlockingClient
+from meerkat_client import BlockingClient
 
 MIB = 1024 * 1024
 GOAL_MIB = 60.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.bench.harness import Row, Scale, echo_server, folder, instant_daemon, over_rounds, timed
+from tests.bench.harness import Row, Scale, best_of, echo_server, folder, instant_daemon, over_rounds, timed
 from tests.bench.load import daemon_lines, echo_lines
 
 # What the checks of params, the table of methods and the bookkeeping of a connection may cost.
@@ -13,7 +13,7 @@ def run(scale: Scale) -> Iterator[Row]:
     calls, echoed, answered = scale.of(2000, 50), [], []
     with (
         folder() as root,
-        echo_server(root) as path,
+        echo_server(root) as (path, _),
         instant_daemon(root),
         echo_lines(path, 1) as (echo,),
         daemon_lines(root, "bench", 1) as (daemon,),
@@ -25,6 +25,7 @@ def run(scale: Scale) -> Iterator[Row]:
         yield Row(
             what=f"realm/current, {name}",
             figure=over_rounds(answered, share),
+            best=best_of(answered, share),
             baseline=over_rounds(echoed, share),
             against="echo server",
             goal=goal,

@@ -15,12 +15,12 @@ GOAL_RATIO = 1.3
 def run(scale: Scale) -> Iterator[Row]:
     turns = scale.of(5000, 64)
     with folder() as root:
-        with instant_daemon(root), daemon_lines(root, "bench", CLIENTS) as clients:
+        with instant_daemon(root) as pid, daemon_lines(root, "bench", CLIENTS) as clients:
             prompt = "p" * TEXT_BYTES
             sessions = [line.call("session/create", {"prompt": prompt})["session_id"] for line in clients]
             params = [{"session_id": each, "prompt": prompt, "session_events": False} for each in sessions]
             frames = [frame("turn/start", each) for each in params]
-            outcome = hammer(clients, frames.__getitem__, turns - CLIENTS)
+            outcome = hammer(clients, frames.__getitem__, turns - CLIENTS, pid=pid)
             if outcome.codes:
                 raise RuntimeError(f"turns failed: {outcome.codes}")
             counted = [_transcript_bytes(clients[0], session) for session in sessions]

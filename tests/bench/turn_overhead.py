@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator
 
 from tests.bench.fill import REALM, add_session, filled
-from tests.bench.harness import Row, Scale, folder, instant_daemon, over_rounds, timed
+from tests.bench.harness import Row, Scale, best_of, folder, instant_daemon, over_rounds, timed
 from tests.bench.load import Line, daemon_lines
 
 from meerkatd.store.api import RealmStore
@@ -35,6 +35,7 @@ def run(scale: Scale) -> Iterator[Row]:
         yield Row(
             what=f"turn at {long} messages, warm, {name}",
             figure=over_rounds(long_warm, share),
+            best=best_of(long_warm, share),
             baseline=over_rounds(short_warm, share),
             against=f"at {SHORT} messages",
             goal=goal,

@@ -40,7 +40,7 @@ BUDGETS = [
         "meerkat_client._sync",
         {"dataclasses", "importlib.metadata", "logging", "asyncio", "subprocess", "anyio", "pydantic", "trio", "ssl"},
     ),
-    ("rkat.__main__", {"pydantic", "trio", "rich", "anyio", "asyncio", "ssl", "http", "subprocess", "meerkatd"}),
+    ("rkat.program", {"pydantic", "trio", "rich", "anyio", "asyncio", "ssl", "http", "meerkatd"}),
     ("meerkatd.app", {"httpx2", "openai", "anthropic", "pydantic_ai", "rich", "typer", "wsproto", "trio_websocket"}),
 ]
 
