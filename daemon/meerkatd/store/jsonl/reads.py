@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..api import KeyRow, MessagePage, SessionQuery, SessionRow, StoreInfo, ToolRow, TurnRow
 from . import rows
-from .files import RealmFiles, Window
+from .files import RealmFiles
 from .layout import INDEX
 from .record import body_of, parse
 from .rows import FORMAT_VERSION
@@ -30,14 +30,14 @@ def messages(files: RealmFiles, session_id: str, offset: int, limit: int, max_by
     if offset >= total or limit <= 0:
         return MessagePage(offset=offset, total=total, bodies=())
     places = files.offsets(home).messages
-    window = Window(files, home)
     bodies: list[str] = []
-    for place in places[offset : offset + limit]:
-        body = body_of(window.line(place))
-        max_bytes -= len(body)
-        if max_bytes < 0 and bodies:
-            break
-        bodies.append(body.decode())
+    with files.window(home) as window:
+        for place in places[offset : offset + limit]:
+            body = body_of(window.line(place))
+            max_bytes -= len(body)
+            if max_bytes < 0 and bodies:
+                break
+            bodies.append(body.decode())
     return MessagePage(offset=offset, total=total, bodies=bodies)
 
 
@@ -65,7 +65,8 @@ def tools(files: RealmFiles, turn_id: str) -> Sequence[ToolRow]:
     session_id, ordinal = place
     home = files.catalog.sessions[session_id]
     lines = files.offsets(home).tools.get(ordinal, ())
-    return rows.tool_rows([parse(files.line(home, line)) for line in lines])
+    with files.window(home) as window:
+        return rows.tool_rows([parse(window.line(line)) for line in lines])
 
 
 def key(files: RealmFiles, text: str) -> KeyRow | None:
@@ -90,8 +91,6 @@ def _turn(files: RealmFiles, session_id: str, ordinal: int) -> TurnRow:
     home = files.catalog.sessions[session_id]
     offsets = files.offsets(home)
     ended = offsets.ended[ordinal]
-    return rows.turn_row(
-        session_id,
-        parse(files.line(home, offsets.begun[ordinal])),
-        parse(files.line(home, ended)) if ended else None,
-    )
+    with files.window(home) as window:
+        begun = parse(window.line(offsets.begun[ordinal]))
+        return rows.turn_row(session_id, begun, parse(window.line(ended)) if ended else None)

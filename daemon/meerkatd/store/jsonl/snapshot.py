@@ -81,7 +81,7 @@ def read(disk: Disk, path: str) -> dict[str, Known]:
     with file:
         try:
             for transaction in Scan(path, file).transactions():
-                lines += [parse(line.raw) for line in transaction]
+                lines += [parse(line.raw) for line in transaction.lines]
         except RealmDamaged as error:
             _log.warning("Every session's file is read, for the index cannot be: %s", error.message)
             return {}
