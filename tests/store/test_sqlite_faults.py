@@ -3,6 +3,7 @@
 At each fault the files are copied as they are, as if the process had ended right there, and the copy is opened too.
 """
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -119,7 +120,10 @@ class Switch:
 
 
 async def test_failed_commit_is_unknown_and_the_next_call_tells(tmp_path: Path) -> None:
-    """Measured: after a failed sync in COMMIT the old connection denies a row that a crash would bring back."""
+    """Measured: after a failed sync in COMMIT the old connection denies a row that a crash would bring back.
+
+    So what is told after that must be what a crash leaves, and not rest on pages that the system no longer writes.
+    """
     switch = Switch("sync", _io_error)
     with trio.fail_after(20), watched_vfs(switch) as vfs:
         store = await SqliteBackend(vfs=vfs).open(str(tmp_path), create=True)
@@ -129,7 +133,10 @@ async def test_failed_commit_is_unknown_and_the_next_call_tells(tmp_path: Path) 
         switch.on = False
         assert story.record.unknown == {"create"}
         told = await found(store, 1)
+        shutil.copytree(tmp_path, tmp_path / "copy")
         await store.aclose()
+    assert os.stat(tmp_path / "copy" / "sessions.sqlite3-wal").st_size == 0
+    assert await look(SqliteBackend(), str(tmp_path / "copy"), 1) == told
     assert await look(SqliteBackend(), str(tmp_path), 1) == told
 
 

@@ -18,12 +18,15 @@ from meerkatd.store.sqlite.worker import BATCH_LIMIT, Worker
 
 
 class Gate:
-    """Holds the thread inside a job until it is opened, so that jobs gather behind it."""
+    """A job that holds the thread until it is opened, so that others gather behind it."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
+        self._token = trio.lowlevel.current_trio_token()
+        self.entered = trio.Event()
 
     def __call__(self, _db: apsw.Connection) -> None:
+        self._token.run_sync_soon(self.entered.set)
         assert self._open.wait(10)
 
     def open(self) -> None:
@@ -55,7 +58,7 @@ async def test_requests_that_wait_together_cost_one_sync(tmp_path: Path) -> None
         gate = Gate()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.read, gate)
-            await trio.testing.wait_all_tasks_blocked()
+            await gate.entered.wait()
             for number in range(BATCH_LIMIT):
                 nursery.start_soon(_write, worker, number)
             await trio.testing.wait_all_tasks_blocked()
@@ -72,7 +75,7 @@ async def test_withdrawn_write_has_not_happened(tmp_path: Path) -> None:
         gate = Gate()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.read, gate)
-            await trio.testing.wait_all_tasks_blocked()
+            await gate.entered.wait()
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as writers:
                     writers.start_soon(_write, worker, 1)
@@ -90,11 +93,8 @@ async def test_write_that_was_taken_is_waited_for_and_answered(tmp_path: Path) -
         worker = Worker(Database(str(tmp_path), create=True))
         gate = Gate()
         answers: list[str] = []
-        inside = trio.Event()
-        token = trio.lowlevel.current_trio_token()
 
         def slow(db: apsw.Connection) -> str:
-            token.run_sync_soon(inside.set)
             gate(db)
             db.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)", _insert(1))
             return "done"
@@ -105,7 +105,7 @@ async def test_write_that_was_taken_is_waited_for_and_answered(tmp_path: Path) -
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(write)
-                await inside.wait()
+                await gate.entered.wait()
                 scope.cancel()
                 gate.open()
         assert answers == ["done"]
@@ -129,7 +129,7 @@ async def test_one_bad_request_fails_alone(tmp_path: Path) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.read, gate)
-            await trio.testing.wait_all_tasks_blocked()
+            await gate.entered.wait()
             nursery.start_soon(_write, worker, 1)
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(refused)

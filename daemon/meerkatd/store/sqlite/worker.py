@@ -1,23 +1,21 @@
 """The one thread that talks to a realm's database, and group commit.
 
-Callers put a job, which is one synchronous function of the connection, into an unbounded queue and sleep; the
-thread takes what has arrived, at most 64 jobs, and runs all writes among them in one transaction, each inside
-its own SAVEPOINT, so that a bad one fails alone. While it commits, the next batch gathers by itself: no delay
-is added, no task of the event loop is needed, and an idle realm wakes up nobody. The queue needs no bound, for
-every entry is a caller that waits.
+Callers put a job, which is one synchronous function of the connection, into a queue and sleep; the thread takes
+what has arrived, at most 64 jobs, and runs all writes among them in one transaction, each inside its own SAVEPOINT,
+so that a bad one fails alone. While it commits, the next batch gathers by itself: no delay is added, no task of the
+event loop is needed, and an idle realm wakes nobody. The queue needs no bound: every entry is a caller that waits.
 
-Why a thread of our own and not `apsw.aio`: with that, batches have to be driven by a task, or by whichever
-caller came first, who then pays for the others and for the checkpoint. Measured through the whole port on two
-cores: see the table in the tests of this backend; one hop instead of two per batch, and the checkpoint runs
+Why a thread of our own and not `apsw.aio`: with that, batches must be driven by a task that somebody owns, or by
+whichever caller came first, who then waits for the others and for the checkpoint too. Here the checkpoint runs
 after the replies are out.
 
-Reads use the same connection, before the writes of their batch: they never see an uncommitted row, and wait
-for one commit at most. A second connection was measured to be no better in the median, and would have to be
-kept in step when the first one is poisoned.
+Reads use the same connection, before the writes of their batch: they never see an uncommitted row, and wait for one
+commit at most. Doubt: where a sync takes milliseconds and somebody writes all the time, a page takes as long; a
+second connection would not. It would also need the shared memory file, and to be thrown away together with the first
+one when a commit fails. Realms that are written without a pause are rare, so there is one.
 
-Cancellation: a job that the thread has not taken is withdrawn and nothing of it happens. A job that was taken
-is waited for, and its outcome is returned. Both sides claim the job by the same lock, so it is always exactly
-one of the two.
+Cancellation: a job that the thread has not taken is withdrawn and nothing of it happens. A job that was taken is
+waited for, and its outcome is returned. Both sides claim the job by the same lock, so it is always one of the two.
 """
 
 import queue
