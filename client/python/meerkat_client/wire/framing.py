@@ -68,11 +68,16 @@ def _require_plain(root: Any) -> None:
             raise MalformedFrame(f"The message has {name}, which JSON does not know.")
 
 
-def _require_few(body: bytes) -> None:
+def require_few(body: bytes) -> None:
     """Refuse a body of too many values, without building any. Heads that are not strict are the decoder's to refuse.
 
     Layout of a head (RFC 8949, 3): three bits of major type, five of length or of the number of bytes that tell it.
+
+    Raises:
+        MalformedFrame: more than MAX_VALUES.
     """
+    if len(body) <= MAX_VALUES:
+        return
     position, end, values = 0, len(body), 0
     while position < end:
         values += 1
@@ -100,8 +105,8 @@ def decode(body: bytes, *, trusted: bool = False) -> Any:
     Raises:
         MalformedFrame: not well-formed, not strict, or something after the value.
     """
-    if not trusted and len(body) > MAX_VALUES:
-        _require_few(body)
+    if not trusted:
+        require_few(body)
     source = io.BytesIO(body)
     try:
         value = cbor2.CBORDecoder(

@@ -8,7 +8,7 @@ import json
 from typing import Any, NoReturn
 
 from .faults import MalformedFrame, NotEncodable
-from .limits import MAX_DEPTH, MAX_INTEGER_BYTES
+from .limits import MAX_DEPTH, MAX_INTEGER_BYTES, MAX_VALUES
 
 # More digits cannot be within MAX_INTEGER_BYTES; checked first, because the conversion is quadratic.
 _MAX_DIGITS = MAX_INTEGER_BYTES * 8 * 30103 // 100000 + 2
@@ -44,16 +44,26 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, parse
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _too_deep(text: str) -> bool:
-    """Whether the value is nested beyond the limit; by levels, so that nothing here recurses.
+def _bare(text: str) -> list[str]:
+    """The parts of a text that are outside of its strings: what is between unescaped quotes is skipped."""
+    return text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
 
-    Brackets are counted outside of strings without parsing: text between unescaped quotes is skipped.
-    """
+
+def _too_many(text: str) -> bool:
+    """Whether there are certainly more values than one message may have; without building any."""
+    if text.count(",") <= MAX_VALUES and text.count("[") + text.count("{") <= MAX_VALUES:
+        return False
+    bare = _bare(text)
+    commas = sum(part.count(",") for part in bare)
+    return max(commas, sum(part.count("[") + part.count("{") for part in bare)) > MAX_VALUES
+
+
+def _too_deep(text: str) -> bool:
+    """Whether the value is nested beyond the limit; by levels, so that nothing here recurses."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     depth = 0
-    bare = text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
-    for part in bare:
+    for part in _bare(text):
         for char in part:
             if char in "[{":
                 depth += 1
@@ -68,11 +78,13 @@ def decode_json(text: str | bytes) -> Any:
     """The one value that `text` is; bytes are UTF-8.
 
     Raises:
-        MalformedFrame: not JSON, nested too deeply, or one of the lenient extensions.
+        MalformedFrame: not JSON, nested too deeply, of too many values, or one of the lenient extensions.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode()
+        if _too_many(text):
+            raise MalformedFrame(f"The message has more than {MAX_VALUES} values.")
         if _too_deep(text):
             raise MalformedFrame(f"The message is nested more than {MAX_DEPTH} levels deep.")
         value = _decoder.decode(text)

@@ -1,0 +1,265 @@
+"""Lines into frames and messages into lines, and what has to be remembered for that. No I/O.
+
+Ids of the client's requests are passed on as they came, so a reply needs no look-up. What is remembered is for the day
+on which the daemon goes away: which requests wait for an answer, which streams are open, which tools are on offer.
+
+The daemon numbers its own requests anew on each connection; here they are numbered through, so that a late answer to
+one that died with its connection is never taken for the answer to another.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from meerkat_client.errors import RkatError, from_wire
+from meerkat_client.wire.codes import row
+from meerkat_client.wire.faults import MalformedFrame, WireError
+from meerkat_client.wire.framing import HEADER_BYTES, encode_frame, require_few
+from meerkat_client.wire.json_text import decode_json
+from meerkat_client.wire.limits import MAX_REQUEST_FRAME
+
+from .answers import error_line, line, result_line
+from .eras import in_older_words, is_older
+from .lines import MAX_LINE, LongLine, id_in_head, id_of_refused, usable_id
+from .options import Options
+
+SERVER_NAME = "meerkat-rpc"
+# The realm is the command line's to choose. A client that names one here and were not heard would be in another's.
+_NOT_HERE = ("realm_id", "workspace", "isolated", "instance_id", "backend", "credentials")
+
+
+class Reply(NamedTuple):
+    """A line for the client, to be written at once."""
+
+    line: bytes
+
+
+class Greet(NamedTuple):
+    """The client's `initialize`, to be answered with `greeting` once there is a connection."""
+
+    id: int | str
+
+
+class Forward(NamedTuple):
+    """A frame for the daemon.
+
+    Attributes:
+        id: of the request, for the case that it cannot be sent; None when it has none.
+        expected: somebody waits for an answer, so it is worth a new connection.
+    """
+
+    frame: bytes
+    id: int | str | None
+    expected: bool
+
+
+Action = Reply | Greet | Forward
+
+
+class _Asked(NamedTuple):
+    """A request of the client's in flight."""
+
+    method: str
+    params: dict[str, Any]
+
+
+class Relay:
+    """One client's state across any number of connections to the daemon.
+
+    Attributes:
+        realm: the realm, once a connection has told it.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.realm: str | None = None
+        self._default_model = options.default_model
+        self._older = is_older(options.contract_version)
+        self._pending: dict[int | str, _Asked] = {}
+        self._streams: dict[str, str] = {}
+        self._tools: dict[str, dict[str, Any]] = {}
+        self._questions: dict[str, str] = {}
+        self._questions_asked = 0
+
+    def __repr__(self) -> str:
+        return f"<Relay in_flight={len(self._pending)} streams={len(self._streams)} tools={len(self._tools)}>"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of the client that are unanswered."""
+        return len(self._pending)
+
+    @property
+    def tools(self) -> Sequence[dict[str, Any]]:
+        """The tools that the client has registered, for a new connection."""
+        return list(self._tools.values())
+
+    # From the client
+
+    def take(self, text: bytes | LongLine) -> Action | None:
+        """What to do about a line; None for a blank one."""
+        if isinstance(text, LongLine):
+            return self._unread(id_in_head(text.head), _too_long(text))
+        if not text or text.isspace():
+            return None
+        try:
+            message = decode_json(text)
+        except MalformedFrame as error:
+            return self._unread(id_of_refused(text), from_wire(error))
+        if type(message) is not dict:
+            return self._unread(
+                None, RkatError("INVALID_REQUEST", "A message must be one object; batches are not supported.")
+            )
+        if "method" in message:
+            return self._request(message)
+        return self._answer(message)
+
+    def unsent(self, action: Forward | Greet, error: RkatError) -> bytes:
+        """There is no connection: the line that says so, empty when nobody waits for one."""
+        if isinstance(action, Forward):
+            self._pending.pop(action.id, None)  # type: ignore[arg-type]
+            if not action.expected:
+                return b""
+        return error_line(action.id, error)
+
+    def greeting(self, call_id: int | str, info: dict[str, Any]) -> bytes:
+        """The reply to `initialize`.
+
+        Args:
+            info: the daemon's own answer to ours.
+        """
+        server = {**info["server_info"], "name": SERVER_NAME}
+        return result_line(call_id, {**info, "server_info": server})
+
+    def _request(self, message: dict[str, Any]) -> Action:
+        call_id = usable_id(message.get("id"))
+        method, params = message["method"], message.get("params")
+        if call_id is not None:
+            if call_id in self._pending:
+                refused = RkatError("DUPLICATE_INPUT", "A request with this id is in flight.")
+                return Reply(error_line(call_id, refused))
+            if method == "initialize" and message.get("jsonrpc") == "2.0":
+                return _greet(call_id, params)
+        if method == "session/create" and self._default_model and type(params) is dict:
+            params.setdefault("model", self._default_model)
+        try:
+            frame = _frame(message)
+        except WireError as error:
+            return Reply(error_line(call_id, from_wire(error)))
+        if call_id is not None and type(method) is str:
+            self._pending[call_id] = _Asked(method, params if type(params) is dict else {})
+        return Forward(frame, call_id, expected="id" in message)
+
+    def _unread(self, call_id: int | str | None, error: RkatError) -> Action:
+        """A line that is no message. If it was to answer the daemon, that is told so, and no turn waits."""
+        theirs = self._questions.pop(call_id, None) if type(call_id) is str else None
+        if theirs is None:
+            return Reply(error_line(call_id, error))
+        return Forward(_refusal(theirs, error.message), None, expected=False)
+
+    def _answer(self, message: dict[str, Any]) -> Action | None:
+        """The client's answer to a request of the daemon's, or something that only the daemon can refuse."""
+        call_id = message.get("id")
+        theirs = self._questions.pop(call_id, None) if type(call_id) is str else None
+        if theirs is None:
+            if type(call_id) is str and ("result" in message or "error" in message):
+                return None
+            return Forward(_frame_or_refusal(message), usable_id(call_id), expected=True)
+        return Forward(_frame_or_refusal({**message, "id": theirs}), None, expected=False)
+
+    # From the daemon
+
+    def connected(self, info: dict[str, Any]) -> None:
+        """There is a connection, and this is what `initialize` gave."""
+        self.realm = info["realm_id"]
+
+    def deliver(self, message: dict[str, Any]) -> bytes:
+        """The line for a message of the daemon's."""
+        if "method" not in message:
+            asked = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
+            if asked is not None and isinstance(message.get("result"), dict):
+                self._note(asked, message["result"])
+        elif "id" in message:
+            self._questions_asked += 1
+            ours = f"srv-{self._questions_asked}"
+            self._questions[ours] = message["id"]
+            message = {**message, "id": ours}
+        else:
+            if message["method"] == "session/stream_end":
+                self._streams.pop(message["params"].get("stream_id"), None)
+            if self._older:
+                message = in_older_words(message)
+        return line(message)
+
+    def lost(self, error: RkatError) -> bytes:
+        """The connection is gone: lines that end every request in flight and every open stream with `error`."""
+        ends = [error_line(call_id, error) for call_id in self._pending]
+        for stream_id, session_id in self._streams.items():
+            params = {
+                "stream_id": stream_id,
+                "session_id": session_id,
+                "ended": True,
+                "outcome": "terminal_error",
+                "error": {"code": error.code, "message": error.message},
+            }
+            ends.append(line({"jsonrpc": "2.0", "method": "session/stream_end", "params": params}))
+        self._pending.clear()
+        self._streams.clear()
+        self._questions.clear()
+        return b"".join(ends)
+
+    def _note(self, asked: _Asked, result: dict[str, Any]) -> None:
+        if asked.method == "session/stream_open":
+            self._streams[result["stream_id"]] = result["session_id"]
+        elif asked.method == "session/stream_close":
+            self._streams.pop(result["stream_id"], None)
+        elif asked.method == "tools/register":
+            self._tools.update((tool["name"], tool) for tool in asked.params["tools"])
+
+
+def _greet(call_id: int | str, params: Any) -> Action:
+    named = [name for name in _NOT_HERE if type(params) is dict and params.get(name)]
+    if not named:
+        return Greet(call_id)
+    refused = RkatError(
+        "INVALID_PARAMS",
+        f"{named[0]}: the command line of rkat-rpc decides this, not initialize.",
+        hint="`rkat-rpc --help` shows its options.",
+        details={"field": named[0]},
+    )
+    return Reply(error_line(call_id, refused))
+
+
+def _too_long(text: LongLine) -> RkatError:
+    error = RkatError(
+        "REQUEST_TOO_LARGE",
+        f"The line has {'more than ' if text.fatal else ''}{text.length} bytes; a request may have "
+        f"{MAX_REQUEST_FRAME} once it is a frame.",
+        details={"size": text.length, "limit": MAX_REQUEST_FRAME},
+    )
+    if text.fatal:
+        error.hint = f"Nothing after it is read: no line may have more than {MAX_LINE} bytes."
+    return error
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    """The frame of a message that the daemon will be able to read, and thus to answer with its id.
+
+    Raises:
+        WireError: it is too large.
+    """
+    frame = encode_frame(message, MAX_REQUEST_FRAME)
+    require_few(frame[HEADER_BYTES:])
+    return frame
+
+
+def _frame_or_refusal(message: dict[str, Any]) -> bytes:
+    """The frame of an answer; one that cannot be sent becomes an error that says why, so that no turn waits for it."""
+    try:
+        return _frame(message)
+    except WireError as error:
+        return _refusal(message.get("id"), error.message)
+
+
+def _refusal(call_id: Any, text: str) -> bytes:
+    """The frame that tells the daemon that what it asked for failed."""
+    error = {"code": row("INTERNAL_ERROR").rpc, "message": text}
+    return encode_frame({"jsonrpc": "2.0", "id": call_id, "error": error}, MAX_REQUEST_FRAME)
