@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -29,7 +29,16 @@ class House:
     settings: Settings
     provider: ScriptedProvider
     connect: Callable[..., AbstractAsyncContextManager[Peer]]
-    ended: trio.Event
+    start: Callable[["House"], Awaitable[None]]
+    ended: trio.Event = field(default_factory=trio.Event)
+
+    async def restart(self) -> None:
+        """Stop the daemon in order and start another one over the same files."""
+        async with self.connect() as peer:
+            await peer.call("daemon/stop")
+        await self.ended.wait()
+        self.ended = trio.Event()
+        await self.start(self)
 
     def realm_folders(self) -> list[str]:
         folder = os.path.join(self.settings.state_root, "realms")
@@ -61,18 +70,18 @@ async def house(request, nursery):
             settings = Settings(places=places(f"{root}/state", runtime_dir=f"{root}/run"), drain_seconds=5.0)
             os.mkdir(settings.state_root, 0o700)
             provider = ScriptedProvider()
-            ended = trio.Event()
-            ready = Ready()
 
-            async def run() -> None:
+            async def run(ready: Ready, ended: trio.Event) -> None:
                 daemon = Daemon(
                     settings, make_agents=lambda realm: ScriptedAgents(provider, realm.tools), preload=_no_preload
                 )
                 await daemon.run(ready)
                 ended.set()
 
-            nursery.start_soon(run)
-            await ready.event.wait()
+            async def start(house: House) -> None:
+                ready = Ready()
+                nursery.start_soon(run, ready, house.ended)
+                await ready.event.wait()
 
             @asynccontextmanager
             async def connect(**initialize: Any) -> AsyncIterator[Peer]:
@@ -85,5 +94,7 @@ async def house(request, nursery):
                     yield peer
                     inner.cancel_scope.cancel()
 
-            yield House(settings, provider, connect, ended)
+            house = House(settings, provider, connect, start)
+            await start(house)
+            yield house
             nursery.cancel_scope.cancel()

@@ -12,6 +12,7 @@ PROMISES = {
     "CON-3": "Unknown methods, unknown fields and wrong types are refused by name, and nothing happens.",
     "CON-4": "Replies may be out of order: a long request does not hold up a short one.",
     "CON-5": "cancel {request_id} of a turn interrupts it, and the reply tells so.",
+    "CON-6": "initialize announces the contract version that it is asked for; below 0.6 events come in their old form.",
     "REA-1": "The same realm id shares sessions between connections; another one sees nothing of them.",
     "REA-2": "A realm is not on the disk before its first write.",
     "REA-3": "A backend hint that contradicts the manifest is refused, naming both.",
@@ -31,9 +32,13 @@ PROMISES = {
     "EVE-2": "A stream opened in the middle of a turn replays the turn so far and follows it.",
     "EVE-3": "A stream resumes after any cursor and misses nothing.",
     "EVE-4": "stream_end is a stream's last word; closing twice is told apart.",
+    "EVE-5": "events/list_since gives pages after any cursor, tells what is gone, and refuses cursors that cannot be.",
+    "EVE-6": "events/snapshot gives a session and the cursor from which nothing of what follows is missed.",
+    "EVE-7": "Cursors stay exact over a restart of the daemon.",
     "TOO-1": "A turn asks the connection that registered a tool, wherever it was started from.",
     "TOO-2": "A tool whose client vanishes is an error that the model sees; the turn goes on.",
     "DAE-1": "A daemon that stops lets turns end, then interrupts and commits them; new turns are refused meanwhile.",
+    "DAE-2": "capabilities and features name what works; health looks at disk, config, daemon and the open store.",
 }
 
 T = TypeVar("T", bound=Callable[..., object])

@@ -6,6 +6,29 @@ Generated from the contract by `python -m meerkatd.contract.emit`; edits are los
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class CapabilitiesGet(TypedDict):
+    """`capabilities/get`."""
+
+
+class ContractVersion(TypedDict):
+    major: int
+    minor: int
+    patch: int
+
+
+class Capability(TypedDict):
+    id: str
+    description: str
+    status: Literal["Available"]
+
+
+class Capabilities(TypedDict):
+    """Result of `capabilities/get`: what is here and works; what is not listed is not there."""
+
+    contract_version: ContractVersion
+    capabilities: list[Capability]
+
+
 class ConfigGet(TypedDict):
     """`config/get`: the realm's own document, or with `effective` all that counts, defaults included."""
 
@@ -137,6 +160,308 @@ class DaemonStopping(TypedDict):
     deadline_seconds: float
 
 
+class ScopeParams(TypedDict):
+    """Whose events: those of one session."""
+
+    type: Literal["session"]
+    session_id: str
+
+
+class EventsLatestCursor(TypedDict):
+    """`events/latest_cursor`."""
+
+    scope: ScopeParams
+
+
+class Scope(TypedDict):
+    type: Literal["session"]
+    session_id: str
+
+
+class EventCursor(TypedDict):
+    scope: Scope
+    sequence: int
+
+
+class LatestCursor(TypedDict):
+    """Result of `events/latest_cursor`."""
+
+    contract_version: ContractVersion
+    cursor: EventCursor
+
+
+class CursorParams(TypedDict):
+    """A place in a scope's events: the number of the last one that the reader has."""
+
+    scope: ScopeParams
+    sequence: int
+
+
+class EventsListSince(TypedDict):
+    """`events/list_since`: events after a cursor, oldest first."""
+
+    scope: ScopeParams
+    cursor: NotRequired[CursorParams | None]
+    limit: NotRequired[int]
+
+
+class EventSource(TypedDict):
+    type: Literal["session"]
+    session_id: str
+
+
+class TextContent(TypedDict):
+    type: Literal["text"]
+    text: str
+
+
+class RunInput(TypedDict):
+    kind: Literal["content"]
+    content: str | list[TextContent]
+
+
+class RunIdentity(TypedDict):
+    run_id: str
+
+
+class RunStarted(TypedDict):
+    type: Literal["run_started"]
+    session_id: str
+    input: RunInput
+    identity: RunIdentity
+
+
+class Usage(TypedDict):
+    """Tokens as the provider counted them; input includes cached tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cache_creation_tokens: NotRequired[int]
+    cache_read_tokens: NotRequired[int]
+
+
+class RunCompleted(TypedDict):
+    """The turn is committed."""
+
+    type: Literal["run_completed"]
+    session_id: str
+    result: str
+    usage: Usage
+    extraction_required: bool
+
+
+ErrorReport = TypedDict("ErrorReport", {"class": str, "message": str})
+
+
+class RunFailed(TypedDict):
+    """The turn failed, or was interrupted (`error_class` "cancelled"); what was produced is committed."""
+
+    type: Literal["run_failed"]
+    session_id: str
+    error: str
+    error_class: str
+    error_report: ErrorReport
+
+
+class TurnStarted(TypedDict):
+    """A call of the model begins; `turn_number` counts them within the turn, from 1."""
+
+    type: Literal["turn_started"]
+    turn_number: int
+
+
+class Delta(TypedDict):
+    type: Literal["text_delta", "reasoning_delta"]
+    delta: str
+
+
+class Complete(TypedDict):
+    type: Literal["text_complete", "reasoning_complete"]
+    content: str
+
+
+class ToolCallRequested(TypedDict):
+    type: Literal["tool_call_requested"]
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+class ToolExecutionStarted(TypedDict):
+    type: Literal["tool_execution_started"]
+    id: str
+    name: str
+
+
+class ToolExecutionCompleted(TypedDict):
+    type: Literal["tool_execution_completed"]
+    id: str
+    name: str
+    content: list[dict[str, Any]]
+    is_error: bool
+    duration_ms: int
+
+
+class ToolExecutionTimedOut(TypedDict):
+    type: Literal["tool_execution_timed_out"]
+    id: str
+    name: str
+    timeout_ms: int
+
+
+class ToolResultReceived(TypedDict):
+    type: Literal["tool_result_received"]
+    id: str
+    name: str
+    is_error: bool
+    content: list[dict[str, Any]]
+
+
+class TurnCompleted(TypedDict):
+    """A call of the model has ended."""
+
+    type: Literal["turn_completed"]
+    stop_reason: str
+    usage: Usage
+
+
+class RetryPlan(TypedDict):
+    attempt: int
+    max_retries: int
+    selected_delay_ms: int
+
+
+class RetryFailure(TypedDict):
+    message: str
+
+
+class Retry(TypedDict):
+    plan: RetryPlan
+    failure: RetryFailure
+
+
+class Retrying(TypedDict):
+    type: Literal["retrying"]
+    retry: Retry
+
+
+class TruncationReason(TypedDict):
+    kind: Literal["stream_lagged"]
+    dropped: int
+
+
+class StreamTruncated(TypedDict):
+    """This reader missed `dropped` events; what follows is whole again. Its `seq` is that of the last missed event."""
+
+    type: Literal["stream_truncated"]
+    reason: TruncationReason
+
+
+class ReplayedEvent(TypedDict):
+    """An event as `events/list_since` gives it. Asking again with its `cursor` gives what comes after it."""
+
+    event_id: EventCursor
+    cursor: EventCursor
+    timestamp_ms: int
+    source: EventSource
+    session_id: str
+    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | StreamTruncated
+
+
+class EventPage(TypedDict):
+    """Result of `events/list_since`."""
+
+    contract_version: ContractVersion
+    scope: Scope
+    from_cursor: EventCursor
+    latest_cursor: EventCursor
+    events: list[ReplayedEvent]
+    has_more: bool
+
+
+class EventsSnapshot(TypedDict):
+    """`events/snapshot`: the session, and the cursor from which to follow what happens to it next."""
+
+    scope: ScopeParams
+
+
+class Holder(TypedDict):
+    """Who started a turn."""
+
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    instance_id: NotRequired[str]
+
+
+class ToolCallRecord(TypedDict):
+    """One line of a turn's ledger."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    fate: Literal["ran", "may_have_run", "never_ran"]
+    is_error: NotRequired[bool]
+
+
+class TurnInfo(TypedDict):
+    """A turn as it stands. Times are Unix milliseconds."""
+
+    turn_id: str
+    session_id: str
+    ordinal: int
+    state: Literal["running", "completed", "interrupted", "failed", "lost"]
+    started_at_ms: int
+    ended_at_ms: NotRequired[int]
+    holder: Holder
+    usage: Usage
+    error: NotRequired[dict[str, Any]]
+    tool_calls: list[ToolCallRecord]
+
+
+class SessionInfo(TypedDict):
+    """What `session/read` gives: the list's row and more."""
+
+    session_id: str
+    session_ref: str
+    created_at: int
+    updated_at: int
+    message_count: int
+    total_tokens: int
+    is_active: bool
+    archived: bool
+    title: str
+    model: str
+    provider: str
+    realm_id: str
+    instance_id: NotRequired[str]
+    backend: str
+    config_generation: int
+    labels: NotRequired[dict[str, str]]
+    usage: dict[str, int]
+    system_prompt: NotRequired[str]
+    last_assistant_text: NotRequired[str]
+    staged_prompt: NotRequired[str]
+    cursor: int
+    active_turn: NotRequired[dict[str, Any]]
+    last_turn: NotRequired[TurnInfo]
+
+
+class SessionSnapshot(TypedDict):
+    type: Literal["session"]
+    session: SessionInfo
+
+
+class EventsSnapshotResult(TypedDict):
+    """Result of `events/snapshot`."""
+
+    contract_version: ContractVersion
+    scope: Scope
+    cursor: EventCursor
+    snapshot: SessionSnapshot
+
+
 class ClientInfo(TypedDict):
     """Who calls. Shown to others as the holder of a turn; never a source of authority."""
 
@@ -219,7 +544,7 @@ class ProviderModels(TypedDict):
 class Catalog(TypedDict):
     """Result of `models/catalog`. `default` is the model that a session without a model gets; absent without any."""
 
-    contract_version: dict[str, int]
+    contract_version: ContractVersion
     providers: list[ProviderModels]
     default: NotRequired[dict[str, Any]]
 
@@ -349,6 +674,81 @@ class RealmTrash(TypedDict):
     """`realm/trash`: what is in the trash, newest first."""
 
 
+class RuntimeCapabilitiesParams(TypedDict):
+    """`runtime/capabilities`."""
+
+
+class RuntimeFeatures(TypedDict):
+    """Features of the public contract; true means that it is here and works."""
+
+    runtime_backed_sessions: bool
+    mobs: bool
+    mcp_live: bool
+    comms: bool
+    blobs: bool
+    session_events: bool
+    session_streams: bool
+    schedules: bool
+    skills: bool
+    event_replay: bool
+    artifacts: bool
+    approvals: bool
+    external_members: bool
+    secure_remote_rpc: bool
+    multi_host_mobs: bool
+    durable_jobs: bool
+
+
+class RuntimeCapabilities(TypedDict):
+    """Result of `runtime/capabilities`."""
+
+    contract_version: ContractVersion
+    features: RuntimeFeatures
+
+
+class RuntimeHealthParams(TypedDict):
+    """`runtime/health`."""
+
+
+class RuntimeChecks(TypedDict):
+    """`store` is absent while the realm is closed: it is not opened only to be looked at."""
+
+    disk: Literal["ok", "degraded", "unhealthy"]
+    state: Literal["ok", "degraded", "unhealthy"]
+    config: Literal["ok", "degraded", "unhealthy"]
+    store: NotRequired[Literal["ok", "degraded", "unhealthy"]]
+
+
+class RuntimeHealth(TypedDict):
+    """Result of `runtime/health`. `status` is the worst of the checks."""
+
+    contract_version: ContractVersion
+    status: Literal["ok", "degraded", "unhealthy"]
+    checks: RuntimeChecks
+
+
+class RuntimeHostInfoParams(TypedDict):
+    """`runtime/host_info`."""
+
+
+class RuntimeEndpoints(TypedDict):
+    unix_socket: str
+
+
+class RuntimeHostInfo(TypedDict):
+    """Result of `runtime/host_info`. `host_id` names this process and no other one."""
+
+    contract_version: ContractVersion
+    host_id: str
+    host_id_scope: Literal["process"]
+    process_name: str
+    process_version: str
+    capabilities: RuntimeCapabilities
+    health: RuntimeHealth
+    realm: RealmInfo
+    endpoints: RuntimeEndpoints
+
+
 class SessionArchive(TypedDict):
     """`session/archive` and `session/unarchive`."""
 
@@ -385,16 +785,6 @@ class SessionCreate(TypedDict):
     labels: NotRequired[dict[str, str] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
-
-
-class Usage(TypedDict):
-    """Tokens as the provider counted them; input includes cached tokens."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cache_creation_tokens: NotRequired[int]
-    cache_read_tokens: NotRequired[int]
 
 
 class RunResult(TypedDict):
@@ -441,11 +831,6 @@ class SystemNotice(TypedDict):
     kind: Literal["generic"]
     body: str
     created_at: str
-
-
-class TextContent(TypedDict):
-    type: Literal["text"]
-    text: str
 
 
 class UserMessage(TypedDict):
@@ -578,68 +963,6 @@ class SessionRead(TypedDict):
     session_id: str
 
 
-class Holder(TypedDict):
-    """Who started a turn."""
-
-    surface: str
-    client: str
-    pid: NotRequired[int]
-    instance_id: NotRequired[str]
-
-
-class ToolCallRecord(TypedDict):
-    """One line of a turn's ledger."""
-
-    call_id: str
-    name: str
-    arguments: dict[str, Any]
-    fate: Literal["ran", "may_have_run", "never_ran"]
-    is_error: NotRequired[bool]
-
-
-class TurnInfo(TypedDict):
-    """A turn as it stands. Times are Unix milliseconds."""
-
-    turn_id: str
-    session_id: str
-    ordinal: int
-    state: Literal["running", "completed", "interrupted", "failed", "lost"]
-    started_at_ms: int
-    ended_at_ms: NotRequired[int]
-    holder: Holder
-    usage: Usage
-    error: NotRequired[dict[str, Any]]
-    tool_calls: list[ToolCallRecord]
-
-
-class SessionInfo(TypedDict):
-    """What `session/read` gives: the list's row and more."""
-
-    session_id: str
-    session_ref: str
-    created_at: int
-    updated_at: int
-    message_count: int
-    total_tokens: int
-    is_active: bool
-    archived: bool
-    title: str
-    model: str
-    provider: str
-    realm_id: str
-    instance_id: NotRequired[str]
-    backend: str
-    config_generation: int
-    labels: NotRequired[dict[str, str]]
-    usage: dict[str, int]
-    system_prompt: NotRequired[str]
-    last_assistant_text: NotRequired[str]
-    staged_prompt: NotRequired[str]
-    cursor: int
-    active_turn: NotRequired[dict[str, Any]]
-    last_turn: NotRequired[TurnInfo]
-
-
 class StreamClose(TypedDict):
     """`session/stream_close`."""
 
@@ -743,144 +1066,6 @@ class ConfigWatchEnd(TypedDict):
     watch_id: str
     realm_id: str
     outcome: str
-
-
-class EventSource(TypedDict):
-    type: Literal["session"]
-    session_id: str
-
-
-class RunInput(TypedDict):
-    kind: Literal["content"]
-    content: str | list[TextContent]
-
-
-class RunIdentity(TypedDict):
-    run_id: str
-
-
-class RunStarted(TypedDict):
-    type: Literal["run_started"]
-    session_id: str
-    input: RunInput
-    identity: RunIdentity
-
-
-class RunCompleted(TypedDict):
-    """The turn is committed."""
-
-    type: Literal["run_completed"]
-    session_id: str
-    result: str
-    usage: Usage
-    extraction_required: bool
-
-
-ErrorReport = TypedDict("ErrorReport", {"class": str, "message": str})
-
-
-class RunFailed(TypedDict):
-    """The turn failed, or was interrupted (`error_class` "cancelled"); what was produced is committed."""
-
-    type: Literal["run_failed"]
-    session_id: str
-    error: str
-    error_class: str
-    error_report: ErrorReport
-
-
-class TurnStarted(TypedDict):
-    """A call of the model begins; `turn_number` counts them within the turn, from 1."""
-
-    type: Literal["turn_started"]
-    turn_number: int
-
-
-class Delta(TypedDict):
-    type: Literal["text_delta", "reasoning_delta"]
-    delta: str
-
-
-class Complete(TypedDict):
-    type: Literal["text_complete", "reasoning_complete"]
-    content: str
-
-
-class ToolCallRequested(TypedDict):
-    type: Literal["tool_call_requested"]
-    id: str
-    name: str
-    args: dict[str, Any]
-
-
-class ToolExecutionStarted(TypedDict):
-    type: Literal["tool_execution_started"]
-    id: str
-    name: str
-
-
-class ToolExecutionCompleted(TypedDict):
-    type: Literal["tool_execution_completed"]
-    id: str
-    name: str
-    content: list[dict[str, Any]]
-    is_error: bool
-    duration_ms: int
-
-
-class ToolExecutionTimedOut(TypedDict):
-    type: Literal["tool_execution_timed_out"]
-    id: str
-    name: str
-    timeout_ms: int
-
-
-class ToolResultReceived(TypedDict):
-    type: Literal["tool_result_received"]
-    id: str
-    name: str
-    is_error: bool
-    content: list[dict[str, Any]]
-
-
-class TurnCompleted(TypedDict):
-    """A call of the model has ended."""
-
-    type: Literal["turn_completed"]
-    stop_reason: str
-    usage: Usage
-
-
-class RetryPlan(TypedDict):
-    attempt: int
-    max_retries: int
-    selected_delay_ms: int
-
-
-class RetryFailure(TypedDict):
-    message: str
-
-
-class Retry(TypedDict):
-    plan: RetryPlan
-    failure: RetryFailure
-
-
-class Retrying(TypedDict):
-    type: Literal["retrying"]
-    retry: Retry
-
-
-class TruncationReason(TypedDict):
-    kind: Literal["stream_lagged"]
-    dropped: int
-
-
-class StreamTruncated(TypedDict):
-    """This reader missed `dropped` events; what follows is whole again. Its `seq` is that of the last missed event."""
-
-    type: Literal["stream_truncated"]
-    reason: TruncationReason
 
 
 class EventEnvelope(TypedDict):

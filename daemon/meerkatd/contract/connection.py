@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from .base import Params, ShortText, Text
+
+# Three numbers; their size keeps them what everybody's integers can hold.
+CONTRACT_VERSION_PATTERN = r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$"
 
 BackendName = Literal["sqlite", "jsonl", "redb", "memory"]
 
@@ -45,7 +48,10 @@ class Initialize(Params):
     instance_id: ShortText | None = None
     backend: BackendName | None = Field(None, description="A hint for a realm that does not exist yet.")
     credentials: dict[ShortText, ProviderCredentials] | None = None
-    contract_version: ShortText | None = Field(None, description="Announce this contract version instead.")
+    contract_version: Annotated[Text, StringConstraints(pattern=CONTRACT_VERSION_PATTERN)] | None = Field(
+        None,
+        description="Speak this version of the public contract; below 0.6, events come in the form of that time.",
+    )
 
 
 class ServerInfo(TypedDict):

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import config, connection, daemon, event, model, realm, session, tool, turn
+from . import capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn
 from .base import Params
 
 
@@ -14,6 +14,7 @@ class Method(NamedTuple):
 
 
 METHODS: tuple[Method, ...] = (
+    Method("capabilities/get", capability.CapabilitiesGet, capability.Capabilities, "What this daemon can do."),
     Method("config/get", config.ConfigGet, config.ConfigEnvelope, "The realm's config and its generation."),
     Method(
         "config/patch",
@@ -32,6 +33,9 @@ METHODS: tuple[Method, ...] = (
         "What the daemon is and holds right now.",
     ),
     Method("daemon/stop", daemon.DaemonStop, daemon.DaemonStopping, "Let turns end up to a deadline, then exit."),
+    Method("events/latest_cursor", replay.EventsLatestCursor, replay.LatestCursor, "Where a session's events stand."),
+    Method("events/list_since", replay.EventsListSince, replay.EventPage, "A session's events after a cursor."),
+    Method("events/snapshot", replay.EventsSnapshot, replay.EventsSnapshotResult, "A session and its cursor, at once."),
     Method("initialize", connection.Initialize, connection.Initialized, "The first request of every connection."),
     Method("models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."),
     Method("realm/create", realm.RealmCreate, realm.RealmDetails, "Make a realm and pin its backend."),
@@ -43,6 +47,19 @@ METHODS: tuple[Method, ...] = (
     Method("realm/restore", realm.RealmRestore, realm.RealmDetails, "Bring a realm back from the trash."),
     Method("realm/show", realm.RealmShow, realm.RealmDetails, "One realm, with its counts."),
     Method("realm/trash", realm.RealmTrash, realm.TrashPage, "Realms in the trash, newest first."),
+    Method(
+        "runtime/capabilities",
+        runtime.RuntimeCapabilitiesParams,
+        runtime.RuntimeCapabilities,
+        "Which features of the public contract are here.",
+    ),
+    Method("runtime/health", runtime.RuntimeHealthParams, runtime.RuntimeHealth, "Whether the daemon is well."),
+    Method(
+        "runtime/host_info",
+        runtime.RuntimeHostInfoParams,
+        runtime.RuntimeHostInfo,
+        "The daemon as a host: process, features, health, realm.",
+    ),
     Method(
         "session/archive",
         session.SessionArchive,

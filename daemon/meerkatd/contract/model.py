@@ -5,6 +5,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from .base import Params
+from .capability import ContractVersion
 
 
 class ModelsCatalog(Params):
@@ -33,6 +34,6 @@ class ProviderModels(TypedDict):
 class Catalog(TypedDict):
     """Result of `models/catalog`. `default` is the model that a session without a model gets; absent without any."""
 
-    contract_version: dict[str, int]
+    contract_version: ContractVersion
     providers: list[ProviderModels]
     default: NotRequired[dict[str, Any]]

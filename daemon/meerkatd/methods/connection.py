@@ -35,6 +35,7 @@ async def initialize(context: Context, params: Initialize, call: Call) -> Initia
     context.bound = realm
     context.credentials = credentials
     context.instance_id = params.instance_id
+    context.contract_version = params.contract_version or CONTRACT_VERSION
     if params.client is not None:
         context.client = params.client.model_dump(exclude_none=True)
     context.services.preload()
@@ -68,7 +69,7 @@ def _realm_of(params: Initialize) -> tuple[RealmId, Origin]:
 def _answer(context: Context, params: Initialize, backend: str | None) -> Initialized:
     answer: Initialized = {
         "server_info": {"name": "meerkatd", "version": VERSION},
-        "contract_version": params.contract_version or CONTRACT_VERSION,
+        "contract_version": context.contract_version,
         "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX},
         "methods": list(NAMES),
         "pid": os.getpid(),

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+from meerkat_client.wire.version import CONTRACT_VERSION
 
 from ..agent.credentials import Credentials
+from ..contract.capability import ContractVersion
+from ..contract.event import EventEnvelope
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
 from ..protocol.port import Peer, PeerGone, PeerRefused
@@ -13,6 +17,7 @@ from ..realms.registry import Registry
 from ..realms.removal import Removal
 from ..sessions.request import Caller
 from ..settings import Settings
+from .older_events import SOURCE_OBJECTS_SINCE, older_envelope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,7 @@ class Context:
 
     Attributes:
         realm: bound by `initialize`.
+        contract_version: of the public contract, as it was announced to this connection.
         streams: open event streams by id, each with the function that closes it.
         closed_streams: ids of streams that are closed, newest last.
         watches: watches of the config by id, each with the function that ends it.
@@ -53,6 +59,7 @@ class Context:
     bound: Realm | None = None
     client: dict[str, Any] = field(default_factory=dict)
     instance_id: str | None = None
+    contract_version: str = CONTRACT_VERSION
     credentials: Credentials = field(default_factory=Credentials)
     streams: dict[str, Callable[[], None]] = field(default_factory=dict)
     closed_streams: dict[str, None] = field(default_factory=dict)
@@ -64,6 +71,18 @@ class Context:
         if self.bound is None:
             raise InvalidRequest("The first request of a connection must be initialize.")
         return self.bound
+
+    @property
+    def contract_numbers(self) -> ContractVersion:
+        """`contract_version` as results carry it."""
+        major, minor, patch = (int(part) for part in self.contract_version.split("."))
+        return {"major": major, "minor": minor, "patch": patch}
+
+    def shown(self, envelope: EventEnvelope) -> dict[str, Any]:
+        """An event in the form of this connection's contract version."""
+        if tuple(self.contract_numbers.values()) < SOURCE_OBJECTS_SINCE:
+            return older_envelope(envelope)
+        return cast(dict[str, Any], envelope)
 
     def caller(self) -> Caller:
         """Who asks. The pid is the kernel's word where it gives one."""

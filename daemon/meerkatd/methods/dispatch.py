@@ -18,7 +18,7 @@ from ..contract.methods import METHODS
 from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
-from . import config, connection, daemon, model, realm, session, stream, tool, turn
+from . import capability, config, connection, daemon, event, model, realm, runtime, session, stream, tool, turn
 from .context import Context, Services
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Context, Any, Call], Awaitable[Any]]
 
 HANDLERS: dict[str, Handler] = {
+    "capabilities/get": capability.get,
     "config/get": config.get,
     "config/patch": config.patch,
     "config/schema": config.schema,
@@ -34,6 +35,9 @@ HANDLERS: dict[str, Handler] = {
     "config/watch": config.watch,
     "daemon/status": daemon.status,
     "daemon/stop": daemon.stop,
+    "events/latest_cursor": event.latest_cursor,
+    "events/list_since": event.list_since,
+    "events/snapshot": event.snapshot,
     "initialize": connection.initialize,
     "models/catalog": model.catalog,
     "realm/create": realm.create,
@@ -45,6 +49,9 @@ HANDLERS: dict[str, Handler] = {
     "realm/restore": realm.restore,
     "realm/show": realm.show,
     "realm/trash": realm.trash,
+    "runtime/capabilities": runtime.capabilities,
+    "runtime/health": runtime.health,
+    "runtime/host_info": runtime.host_info,
     "session/archive": session.archive,
     "session/create": session.create,
     "session/history": session.history,

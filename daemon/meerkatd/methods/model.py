@@ -2,8 +2,6 @@
 
 from typing import Any, cast
 
-from meerkat_client.wire.version import CONTRACT_VERSION
-
 from ..agent import models
 from ..contract.model import Catalog, ModelsCatalog, ProviderModels
 from ..errors import MeerkatError
@@ -13,9 +11,8 @@ from .context import Context
 
 async def catalog(context: Context, params: ModelsCatalog, call: Call) -> Catalog:
     agents = context.realm.agents
-    major, minor, patch = (int(part) for part in CONTRACT_VERSION.split("."))
     shape: Catalog = {
-        "contract_version": {"major": major, "minor": minor, "patch": patch},
+        "contract_version": context.contract_numbers,
         "providers": [_with_state(context, row) for row in models.catalog(context.realm.settings.get().models)],
     }
     try:

@@ -6,11 +6,11 @@ from typing import Any
 import trio
 
 from ..contract.event import StreamClose, StreamClosed, StreamOpen, StreamOpened
-from ..errors import StaleCursor
 from ..ids import uuid7
 from ..protocol.port import Call
 from ..sessions.session import Session
 from .context import Context
+from .event import ahead
 
 # Ids of closed streams that are remembered, so that closing twice is told apart from closing what never was.
 _CLOSED_REMEMBERED = 1024
@@ -57,10 +57,7 @@ def _first_cursor(session: Session, params: StreamOpen) -> int:
     if params.cursor is None:
         return session.turn.first_cursor if session.turn is not None else last
     if params.cursor > last:
-        raise StaleCursor(
-            f"Cursor {params.cursor} lies ahead of the session's last event, {last}.",
-            details={"session_id": session.session_id, "cursor": params.cursor, "latest_cursor": last},
-        )
+        raise ahead(session.session_id, params.cursor, last)
     return params.cursor
 
 
@@ -109,7 +106,7 @@ class _Stream:
                     "stream_id": self.stream_id,
                     "sequence": sequence,
                     "session_id": self._session.session_id,
-                    "event": envelope,
+                    "event": self._context.shown(envelope),
                 }
                 await self._context.peer.notify("session/stream_event", params)
 

@@ -68,7 +68,8 @@ async def follow_to_end(context: Context, call: Call, session_id: SessionId, tur
             following = session.events.follow(turn.first_cursor, until=lambda: turn.last_cursor)
             async with aclosing(following):
                 async for envelope in following:
-                    await context.peer.notify("session/event", {"session_id": session_id, "event": envelope})
+                    event = context.shown(envelope)
+                    await context.peer.notify("session/event", {"session_id": session_id, "event": event})
     await turn.done.wait()
     return cast(RunResult, turn.outcome())
 

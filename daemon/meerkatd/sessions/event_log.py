@@ -24,6 +24,8 @@ MAX_EVENTS = 20_000
 MAX_BYTES = 8 * 1024 * 1024
 # Folded text is what somebody who attaches late has to read at once.
 MAX_FOLDED_BYTES = 4 * 1024 * 1024
+# A page's events: with their envelopes they stay well below what a reply may have.
+PAGE_BYTES = 8 * 1024 * 1024
 # An event's envelope and its dictionaries, beside its text.
 _EVENT_OVERHEAD = 200
 
@@ -109,6 +111,19 @@ class EventLog:
             event = self._events.popleft()
             self._bytes -= event.weight
             self._gone = event.seq
+
+    def since(self, after: int, *, limit: int) -> list[EventEnvelope]:
+        """The events after cursor `after` that are here now, oldest first: at most `limit`, and at least one of those
+        that there are even when it alone exceeds `PAGE_BYTES`. Those that are gone are told by a `stream_truncated`."""
+        page: list[EventEnvelope] = []
+        room = PAGE_BYTES
+        while len(page) < limit and (event := self._next(after)) is not None:
+            room -= _EVENT_OVERHEAD + _text_bytes(event.payload)
+            if room < 0 and page:
+                break
+            page.append(self._envelope(event))
+            after = event.seq
+        return page
 
     async def follow(
         self, after: int, *, until: Callable[[], int | None] | None = None
