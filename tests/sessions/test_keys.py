@@ -68,6 +68,21 @@ async def test_a_failure_is_given_again_too(bench: Bench):
     assert failed.value.code == "PROVIDER_ERROR"
 
 
+async def test_an_interrupted_turn_is_told_again_with_its_text(bench: Bench):
+    session_id = await bench.created()
+    gate = Gate()
+    bench.provider.answers("half an answer", gate)
+    turn = await bench.start(session_id, keyed=keyed("k"))
+    await gate.reached.wait()
+    await bench.sessions.interrupt(session_id, turn_id=None, by={"surface": "cli", "client": "someone"})
+    again = await bench.start(session_id, keyed=keyed("k"))
+    with pytest.raises(MeerkatError) as told:
+        again.outcome()
+    assert turn.error is not None
+    assert (told.value.code, told.value.details) == (turn.error.code, turn.error.details)
+    assert told.value.details["text"] == "half an answer"
+
+
 async def test_a_refused_request_does_not_use_up_its_key(bench: Bench):
     session_id = await bench.created()
     gate = Gate()

@@ -9,7 +9,6 @@ its caller may go away.
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import trio
 
@@ -21,6 +20,7 @@ from ..contract.message import Content, Message
 from ..errors import MeerkatError, StorageFailed, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
 from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
+from . import outcome
 from .clock import rfc3339
 from .keys import Keys
 from .ledger import StoredLedger
@@ -330,26 +330,16 @@ class Admission:
             return live.turn
         row = await store.turn(earlier.turn_id)
         assert row is not None, "a key and its turn are written in one transaction"
-        detail: dict[str, Any] = json.loads(row.detail) if row.detail else {}
         turn = Turn(
             turn_id=TurnId(row.turn_id),
             ordinal=row.ordinal,
             holder=json.loads(row.holder),
             started_ms=row.started_ms,
             first_cursor=Cursor(0),
-            result=detail.get("result"),
         )
-        error: dict[str, Any] | None = detail.get("error") or (None if turn.result else _TURN_UNSETTLED)
-        if error is not None:
-            turn.error = MeerkatError(error["message"], code=error["code"], details=error.get("details"))
+        await outcome.load(row, store, realm_id=self._realm_id, into=turn)
         turn.done.set()
         return turn
-
-
-_TURN_UNSETTLED: dict[str, Any] = {
-    "code": "TURN_LOST",
-    "message": "The turn ended, but how it ended could not be stored.",
-}
 
 
 def _turn_row(turn: Turn, session_id: SessionId, prompt: Content) -> TurnRow:

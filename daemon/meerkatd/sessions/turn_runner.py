@@ -21,6 +21,7 @@ from ..contract.message import Content, Message, UserMessage
 from ..errors import MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
 from ..ids import uuid7
 from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
+from . import outcome
 from .clock import rfc3339
 from .session import Session
 from .transcript import TranscriptMemory
@@ -139,7 +140,7 @@ async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | Non
         session_id=session.session_id,
         state=_stored_state(turn),
         ended_ms=work.now_ms(),
-        detail=json.dumps(_detail(turn), ensure_ascii=False, separators=(",", ":")),
+        detail=outcome.dump(turn, output, first_seq=session.row.message_count),
         messages=[NewMessage(role=message["role"], body=body) for message, body in zip(output, bodies, strict=True)],
         usage=_totals(run),
         event_seq=last_seq,
@@ -228,12 +229,6 @@ def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
         "provider": meta.provider,
         "stop_reason": run.stop_reason,
     }
-
-
-def _detail(turn: Turn) -> dict[str, Any]:
-    if turn.error is None:
-        return {"result": turn.result}
-    return {"error": {"code": turn.error.code, "message": turn.error.message, "details": turn.error.details}}
 
 
 def _stored_state(turn: Turn) -> TurnState:

@@ -14,12 +14,13 @@ an unclean stop. It is always there when there is something to recover, and cost
 """
 
 import errno
-import functools
 import logging
 import os
 import sys
 
 import apsw
+
+from meerkat_client.wire.version import VERSION
 
 from ...errors import MeerkatError, RealmDamaged, RealmNotFound, RealmTooNew, StorageFailed, StorageFull
 from .faults import storage_fault
@@ -51,17 +52,6 @@ PRAGMAS: tuple[tuple[str, str | int], ...] = (
     # No effect but on macOS, where fsync alone does not flush the drive's cache.
     *((("fullfsync", "ON"), ("checkpoint_fullfsync", "ON")) if sys.platform == "darwin" else ()),
 )
-
-
-@functools.cache
-def _program_version() -> str:
-    # Imported here: it costs milliseconds, and only creating or migrating a realm needs it.
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("meerkatd")
-    except PackageNotFoundError:
-        return "unreleased"
 
 
 class Database:
@@ -234,7 +224,7 @@ def _migrate(connection: apsw.Connection, version: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for script in MIGRATIONS[version:]:
         connection.execute(script)
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('written_by', ?)", (_program_version(),))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('written_by', ?)", (VERSION,))
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", FORMAT_VERSION)
     connection.execute("COMMIT")

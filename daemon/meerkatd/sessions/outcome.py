@@ -1,0 +1,70 @@
+"""How a turn ended, as its row keeps it.
+
+The text of an answer is in the transcript already; storing it in the turn's row too would nearly double what short
+turns take on the disk. The row keeps the number of the message that has it, and `load` puts it back.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..contract.message import Message
+from ..errors import MeerkatError
+from ..store.api import RealmStore, TurnRow
+from . import views
+from .turn import Turn
+
+# Fields of a result that other columns of the row tell.
+_TOLD_BY_ROW = ("session_id", "session_ref", "turn_id", "text", "usage")
+
+
+def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
+    """The document of a turn that has ended.
+
+    Args:
+        output: the turn's messages.
+        first_seq: number of the first of them.
+    """
+    document: dict[str, Any] = {}
+    answers = [place for place, message in enumerate(output) if message["role"] == "block_assistant"]
+    if answers:
+        document["answer"] = first_seq + answers[-1]
+    if turn.error is None:
+        assert turn.result is not None, "a turn that has ended has a result or an error"
+        document["result"] = {key: value for key, value in turn.result.items() if key not in _TOLD_BY_ROW}
+    else:
+        details = {key: value for key, value in turn.error.details.items() if key != "text"}
+        document["error"] = {"code": turn.error.code, "message": turn.error.message, "details": details}
+        document["had_text"] = "text" in turn.error.details
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) -> None:
+    """Give `into` the result or the error with which a turn ended before."""
+    document: dict[str, Any] = json.loads(row.detail) if row.detail else {}
+    error = views.error_of(row)
+    if error is not None:
+        into.error = MeerkatError(error["message"], code=error["code"], details=error.get("details"))
+        if document.get("had_text"):
+            into.error.details["text"] = await _text(row, store, document)
+    elif "result" in document:
+        into.result = {
+            "session_id": row.session_id,
+            "session_ref": f"{realm_id}:{row.session_id}",
+            "turn_id": row.turn_id,
+            "text": await _text(row, store, document),
+            "usage": views.usage(row.usage),
+            **document["result"],
+        }
+    else:
+        into.error = MeerkatError("The turn ended, but how it ended could not be stored.", code="TURN_LOST")
+
+
+async def _text(row: TurnRow, store: RealmStore, document: dict[str, Any]) -> str:
+    seq = document.get("answer")
+    if seq is None:
+        return ""
+    page = await store.messages(row.session_id, offset=seq, limit=1, max_bytes=1)
+    message: Message = json.loads(page.bodies[0])
+    assert message["role"] == "block_assistant", "the row names the message that has the answer"
+    return "".join(block["data"]["text"] for block in message["blocks"] if block["block_type"] == "text")
