@@ -24,6 +24,7 @@ from .transcripts import steps
 
 PAGE = pytest.mark.parametrize("page", WRITTEN.values(), ids=lambda page: page.name)
 CLI = root_command()
+CONFIG = json_schema()
 DAEMON_FLAGS = set(re.findall(r'"(--[a-z-]+)"', inspect.getsource(settings)))
 # Of programs that are not ours.
 OTHER_FLAGS = {"-m"}
@@ -156,7 +157,7 @@ def test_every_command_is_on_a_page(path: tuple[str, ...]) -> None:
 
 
 def config_keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
-    definitions = json_schema().get("$defs", {})
+    definitions = CONFIG.get("$defs", {})
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     if "properties" in schema:
@@ -170,7 +171,7 @@ def config_keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[
 
 def test_every_key_of_the_config_is_in_its_reference() -> None:
     text = PAGES["docs/reference/config.md"].text
-    assert [key for key in config_keys(json_schema()) if f"`{key}`" not in text] == []
+    assert [key for key in config_keys(CONFIG) if f"`{key}`" not in text] == []
 
 
 def test_every_limit_of_the_wire_is_in_its_reference() -> None:

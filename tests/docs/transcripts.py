@@ -25,7 +25,8 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     (r"\br-[a-z2-7]{16}\b", "r-<hash>"),
     (r"\b(20\d\d-)?\d\d-\d\d \d\d:\d\d:\d\d\b", "<time>"),
     (r"\b\d{10}(\d{3})?\b", "<stamp>"),
-    (r"\b\d+(\.\d+)? (ms|s|min|h|MB)\b", r"<n> \2"),
+    (r"\b\d+(\.\d+)? (ms|s|min|h)\b", "<span>"),
+    (r"\b\d+(\.\d+)? MB\b", "<n> MB"),
     (r"\bpid([ =])\d+", r"pid\1<n>"),
 )
 
