@@ -40,6 +40,9 @@ class Disk:
         while view:
             view = view[os.write(fd, view) :]
 
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
     def sync(self, fd: int) -> None:
         if sys.platform == "darwin":
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
@@ -59,7 +62,7 @@ class Disk:
         """Cut a file to `size` and sync that, on a descriptor that has not seen an error yet."""
         fd = self.open(path)
         try:
-            os.ftruncate(fd, size)
+            self.truncate(fd, size)
             self.sync(fd)
         finally:
             os.close(fd)

@@ -19,6 +19,7 @@ byte for byte, so that `jq .body.content` works; any other text goes into a stri
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -30,6 +31,9 @@ DOCUMENTS = frozenset({"meta", "prompt", "holder", "detail", "body", "arguments"
 MAX_DEPTH = 100
 
 _HEAD = re.compile(rb'\{"n":(\d+),"type":"([a-z_]+)"(?:,"commit":(\d+),"synced":(\d+))?(?:,"ordinal":(\d+))?')
+_END = re.compile(rb',"crc":"[0-9a-f]{8}"\}\n')
+# A message may hold texts that look like lines of ours. Beyond so many they are not looked at.
+_MOST_PARTS = 64
 _BODY = b',"body":'
 _DECODER = json.JSONDecoder()
 
@@ -89,6 +93,20 @@ def head(line: bytes) -> Head | None:
         return None
     n, kind, commit, synced, ordinal = found.groups()
     return Head(int(n), kind.decode(), int(commit or 0), int(synced or 0), int(ordinal or 0))
+
+
+def sealed_parts(line: bytes) -> Iterator[Head]:
+    """Whole lines at the end of what a lost line feed, or a write behind half a line, made one line of."""
+    for found in islice(_HEAD.finditer(line), _MOST_PARTS):
+        part = line[found.start() :]
+        beginning = head(part)
+        if beginning is not None and is_sealed(part):
+            yield beginning
+
+
+def looks_whole(line: bytes) -> bool:
+    """Whether a line that is not sealed has a line's beginning and end, as one with a changed byte inside has."""
+    return _HEAD.match(line) is not None and _END.fullmatch(line[-TAIL_BYTES:]) is not None
 
 
 def message_start(n: int) -> bytes:

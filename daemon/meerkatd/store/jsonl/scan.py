@@ -7,9 +7,13 @@ The log ends where its last commit ends. What follows may be
 * *damage*: a broken line that must have been whole once. Never skipped, never cut off.
 
 A broken line is damage when (1) a later sealed line says by `synced` that it was on the disk, or (2) the caller knows
-so, or (3) sealed lines follow and no sector is missing. For a power cut may keep any of the sectors of a write that
-was not synced, but one that it did not keep reads as zeros, and no line of ours has a zero byte. A line that is sealed
-and has a number that was used already is no line of the log: disks give back old blocks.
+so, or (3) it has a beginning and an end, or sealed lines follow, and no sector is missing. For a power cut may keep any
+of the sectors of a write that was not synced, but one that it did not keep reads as zeros, and no line of ours has a
+zero byte. A line that is sealed and has a number that was used already is no line of the log: disks give back old
+blocks.
+
+So what can be lost without a word is the last write, by a change of its last line's first or last bytes; the index, if
+it saw that line, is a witness even then.
 """
 
 from collections.abc import Iterator
@@ -18,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 
 from ...errors import MeerkatError
 from .faults import damaged
-from .record import Head, crc_of, head, is_sealed, message_start
+from .record import Head, crc_of, head, is_sealed, looks_whole, message_start, sealed_parts
 
 # The unit that a disk writes whole or not at all.
 SECTOR_BYTES = 512
@@ -101,15 +105,14 @@ class Scan:
 
     def _judge(self, raw: bytes, offset: int, number: int) -> None:
         """Return when what begins with `raw`, where line `number` should be, is the rest of a torn write."""
-        followed = False
+        whole = False
         for line in chain([raw], self._file):
-            found = head(line) if is_sealed(line) else None
-            if found is None or found.n < number:
-                continue
-            if _proves(found, number):
+            parts = list(sealed_parts(line))
+            later = [part for part in parts if part.n >= number]
+            if any(_proves(part, number) for part in later):
                 raise self._broken(number)
-            followed = True
-        if followed and not self._lacks_a_sector(offset):
+            whole = whole or bool(later) or (not parts and looks_whole(line))
+        if whole and not self._lacks_a_sector(offset):
             raise self._broken(number)
 
     def _lacks_a_sector(self, offset: int) -> bool:
