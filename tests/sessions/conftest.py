@@ -1,6 +1,8 @@
-"""Sessions over the memory store and a scripted provider: no file, no socket, no thread."""
+"""Sessions over each storage backend and a scripted provider: no socket, no waiting."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,7 +14,8 @@ from meerkatd.contract.message import Message
 from meerkatd.sessions.request import AgentOptions, Caller, KeyedRequest
 from meerkatd.sessions.sessions import Sessions
 from meerkatd.sessions.turn import Turn
-from meerkatd.store.memory import MemoryStore
+from meerkatd.store import backend
+from meerkatd.store.api import RealmStore
 
 CALLER = Caller(holder={"surface": "cli", "client": "test", "pid": 7}, credentials=Credentials())
 OTHER = Caller(holder={"surface": "rpc", "client": "other"}, credentials=Credentials())
@@ -23,7 +26,7 @@ class Bench:
     """A realm's sessions with everything a test wants to reach."""
 
     sessions: Sessions
-    store: MemoryStore
+    store: RealmStore
     provider: ScriptedProvider
     agents: ScriptedAgents
     tools: CallbackTools
@@ -52,9 +55,16 @@ class Bench:
         return [json.loads(body) for body in page.bodies]
 
 
+@pytest.fixture(params=["memory", "sqlite", "jsonl"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RealmStore]:
+    store = await backend(request.param).open(str(tmp_path), create=True)
+    yield store
+    await store.aclose()
+
+
 @pytest.fixture
-async def bench(nursery):
-    store, provider, tools = MemoryStore(), ScriptedProvider(), CallbackTools()
+async def bench(store: RealmStore) -> AsyncIterator[Bench]:
+    provider, tools = ScriptedProvider(), CallbackTools()
     agents = ScriptedAgents(provider, tools)
 
     async def open_store(create: bool):
@@ -62,8 +72,11 @@ async def bench(nursery):
         return store
 
     clock = iter(range(1_700_000_000_000, 1_800_000_000_000))
-    sessions = Sessions("r", store=open_store, agents=agents, nursery=nursery, now_ms=lambda: next(clock))
-    return Bench(sessions, store, provider, agents, tools, nursery)
+    # A nursery of its own, so that turns have ended before the store is closed.
+    async with trio.open_nursery() as nursery:
+        sessions = Sessions("r", store=open_store, agents=agents, nursery=nursery, now_ms=lambda: next(clock))
+        yield Bench(sessions, store, provider, agents, tools, nursery)
+        nursery.cancel_scope.cancel()
 
 
 def keyed(key: str, digest: str = "d", method: str = "turn/start") -> KeyedRequest:

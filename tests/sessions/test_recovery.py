@@ -7,8 +7,7 @@ from tests.support.scripted_provider import Gate
 from meerkatd.errors import MeerkatError, StorageFull, StorageUnknown
 from meerkatd.sessions import turn_runner
 from meerkatd.sessions.recovery import settle_lost_turns
-from meerkatd.store.api import ToolRow, TurnEnd
-from meerkatd.store.memory import MemoryStore
+from meerkatd.store.api import RealmStore, ToolRow, TurnEnd
 
 
 async def crash(bench: Bench, *, tools: bool) -> tuple[str, str]:
@@ -100,7 +99,7 @@ async def test_settling_twice_changes_nothing(bench: Bench):
 class Refusing:
     """A store that refuses the commit at the end of a turn a number of times."""
 
-    def __init__(self, store: MemoryStore, times: int, error: type[MeerkatError], *, commits: bool = False) -> None:
+    def __init__(self, store: RealmStore, times: int, error: type[MeerkatError], *, commits: bool = False) -> None:
         self._end_turn = store.end_turn
         self._times = times
         self._error = error
