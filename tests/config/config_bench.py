@@ -21,7 +21,7 @@ class Cell(ConfigCell):
 
         async def create() -> None:
             await trio.lowlevel.checkpoint()
-            folder.mkdir(exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
 
         super().__init__("r", files=lambda: files(str(folder)) if folder.is_dir() else None, create=create)
 

@@ -111,7 +111,8 @@ class ConfigFiles:
                 rename, microseconds later, is lost.
             OSError: it was not written, unless only the last fsync failed: `read` tells.
         """
-        self.save_state(state)
+        # One fsync of the folder makes both renames durable; the first is never behind the second.
+        write_durably(self.state_path, state.dump(), and_folder=False)
 
         def check() -> None:
             if state.replaced is not None and digest_of(self.read()) != state.replaced[1]:

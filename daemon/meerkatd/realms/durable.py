@@ -4,10 +4,13 @@ import os
 from collections.abc import Callable
 
 
-def write_durably(path: str, data: bytes, *, before_rename: Callable[[], None] | None = None) -> None:
+def write_durably(
+    path: str, data: bytes, *, before_rename: Callable[[], None] | None = None, and_folder: bool = True
+) -> None:
     """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder. Mode 0600.
 
     Args:
+        and_folder: False leaves the last fsync to a caller who goes on writing in the same folder.
         before_rename: called when only the rename is left; what it raises undoes everything.
 
     Raises:
@@ -26,7 +29,8 @@ def write_durably(path: str, data: bytes, *, before_rename: Callable[[], None] |
     except BaseException:
         os.unlink(temporary)
         raise
-    sync_folder(os.path.dirname(path))
+    if and_folder:
+        sync_folder(os.path.dirname(path))
 
 
 def sync_folder(folder: str) -> None:
