@@ -4,14 +4,13 @@ The whole process's time, minus the time that the server measured of itself. Ben
 alone, so that a slow one shows; they overlap, since the daemon loads the provider's library while the client is asking.
 """
 
-import functools
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.bench.harness import Row, Scale, end_daemon, folder, process_seconds
+from tests.bench.harness import Row, Scale, end_daemon, folder, process_cost
 from tests.bench.provider_server import ProviderServer, provider_server
 
 from meerkat_client import BlockingClient
@@ -41,8 +40,8 @@ def run(scale: Scale) -> Iterator[Row]:
         yield Row(what="rkat run, no daemon running", figure=cold, baseline=warm, against="warm", goal=GOAL_MS)
         yield Row(what="rkat run, warm", figure=warm)
         for name, arguments in (("python -c pass", ["-c", "pass"]), ("rkat --version", ["-m", "rkat", "--version"])):
-            seconds = functools.partial(process_seconds, [sys.executable, *arguments], root)
-            yield Row(what=f"part: {name}", figure=_median(seconds, times))
+            costs = [process_cost([sys.executable, *arguments], root).wall for _ in range(times)]
+            yield Row(what=f"part: {name}", figure=statistics.median(costs) * 1000, best=min(costs) * 1000)
         yield Row(what="part: daemon start, to initialize", figure=_median(lambda: _start(root), times))
         yield Row(what="part: import of the provider's library", figure=_median(_import, times))
         yield Row(what="part: session/create on a warm connection", figure=turn)
@@ -60,7 +59,7 @@ def _ours(root: str, server: ProviderServer) -> float:
     """Seconds of `rkat run` that were not the server's."""
     answers, seconds = server.answers, server.seconds
     command = [sys.executable, "-m", "rkat", "run", "--realm", "bench", "--model", MODEL, "hello"]
-    taken = process_seconds(command, root, OPENAI_API_KEY="none", OPENAI_BASE_URL=server.base_url)
+    taken = process_cost(command, root, OPENAI_API_KEY="none", OPENAI_BASE_URL=server.base_url).wall
     if server.answers != answers + 1:
         raise RuntimeError(f"the model was asked {server.answers - answers} times")
     return taken - (server.seconds - seconds)

@@ -6,6 +6,7 @@ median of the rounds' figures: a single slow round changes nothing, a slow progr
 
 import math
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 
@@ -110,8 +111,20 @@ def timed(work: Callable[[], object], times: int) -> list[float]:
     return taken
 
 
-def process_seconds(command: Sequence[str], state_root: str, **variables: str) -> float:
-    """Seconds from start to end of a client's process. RuntimeError with its last words when it fails."""
+class Cost(NamedTuple):
+    """Seconds by the clock, and of CPU."""
+
+    wall: float
+    cpu: float
+
+
+def process_cost(command: Sequence[str], state_root: str, **variables: str) -> Cost:
+    """What a client's process cost from start to end, without a daemon that it leaves behind.
+
+    Raises:
+        RuntimeError: it failed; with its last words.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
     ended = subprocess.run(
         command,
@@ -125,7 +138,8 @@ def process_seconds(command: Sequence[str], state_root: str, **variables: str) -
     taken = time.perf_counter() - begun
     if ended.returncode:
         raise RuntimeError(f"{command} ended with {ended.returncode}: {ended.stderr.decode()[-2000:]}")
-    return taken
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(taken, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime)
 
 
 @contextmanager
@@ -183,8 +197,9 @@ def child(arguments: Sequence[str], state_root: str) -> Iterator[int]:
 
 @contextmanager
 def instant_daemon(state_root: str) -> Iterator[int]:
-    """A daemon whose provider answers at once; gives its pid."""
-    with child(["-m", "tests.bench.instant_daemon", "--state-root", state_root, "--foreground"], state_root) as pid:
+    """A daemon whose provider answers at once, and that does not wait for turns when it is ended; gives its pid."""
+    options = ["--state-root", state_root, "--foreground", "--drain-seconds", "0"]
+    with child(["-m", "tests.bench.instant_daemon", *options], state_root) as pid:
         yield pid
 
 
