@@ -126,11 +126,13 @@ class RealmSettings:
         """The settings; with `problem` those of the last good config, for turns that run already."""
         try:
             version, user = self._cell.look(), self._user.look()
-            self._renew(version, user)
+            problem = version.problem or user.problem
+            if problem is None:
+                self._renew(version, user)
+                return self._settings
         except (ConfigFault, MeerkatError) as error:
-            return replace(self._settings, problem=_problem(error))
-        problem = version.problem or user.problem
-        return self._settings if problem is None else replace(self._settings, problem=problem)
+            problem = _problem(error)
+        return replace(self._settings, problem=problem)
 
     def _renew(self, version: ConfigVersion, user: ConfigVersion) -> None:
         merged = layered(user.plain, version.plain)
