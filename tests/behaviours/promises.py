@@ -23,6 +23,8 @@ PROMISES = {
     "SES-5": "History is oldest first, dense, by offset and limit; an offset past the end is an empty page.",
     "SES-6": "An archived session keeps history and read, leaves the list, and refuses every change.",
     "SES-7": "read and list carry realm, backend and config generation.",
+    "SES-8": "fork_at gives a new session with the first messages of an idle one, which stays as it is.",
+    "SES-9": "inject_context adds to the transcript at once, or with the running turn's next step; a key adds once.",
     "TUR-1": "A second turn is refused at once with SESSION_BUSY, which names the holder.",
     "TUR-2": "interrupt works from any connection, answers after the commit, and the caller gets REQUEST_CANCELLED.",
     "TUR-3": "interrupt of an idle session is SESSION_NOT_RUNNING.",

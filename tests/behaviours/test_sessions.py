@@ -3,6 +3,7 @@
 from tests.behaviours.conftest import House
 from tests.behaviours.promises import holds
 from tests.behaviours.test_connections import refused
+from tests.support.scripted_provider import Gate
 
 from meerkatd.errors import ProviderError
 
@@ -126,3 +127,75 @@ async def test_a_session_is_found_by_the_references_that_people_use(house: House
         for reference in (session_id, f"r:{session_id}", session_id[:13], "last", "~0"):
             assert (await peer.call("session/read", session_id=reference))["session_id"] == session_id
         assert (await refused(peer.call("session/read", session_id="~7"))).code == "SESSION_NOT_FOUND"
+
+
+@holds("SES-8")
+async def test_a_fork_begins_with_the_first_messages(house: House):
+    async with house.connect(realm_id="r") as peer:
+        source_id = await create(house, peer)
+        forked = await peer.call("session/fork_at", session_id="last", message_index=1, idempotency_key="k")
+        fork_id = forked["session_id"]
+        assert forked == {
+            "source_session_id": source_id,
+            "session_id": fork_id,
+            "session_ref": f"r:{fork_id}",
+            "message_count": 1,
+            "cache_inheritance": {
+                "status": "unavailable",
+                "message_count": 1,
+                "reason": "no_authored_breakpoint_at_boundary",
+            },
+        }
+        again = await peer.call("session/fork_at", session_id=source_id, message_index=1, idempotency_key="k")
+        assert again == forked
+        house.provider.answers("another way")
+        assert (await peer.call("turn/start", session_id=fork_id, prompt="go on"))["text"] == "another way"
+        assert (await peer.call("session/read", session_id=source_id))["message_count"] == 2
+        assert (await peer.call("session/read", session_id=fork_id))["message_count"] == 3
+        error = await refused(peer.call("session/fork_at", session_id=source_id, message_index=3))
+        assert (error.code, error.details["field"]) == ("INVALID_PARAMS", "message_index")
+        gate = Gate()
+        house.provider.answers(gate)
+        running = await peer.begin("turn/start", session_id=source_id, prompt="go")
+        await gate.reached.wait()
+        error = await refused(
+            peer.call("session/fork_at", session_id=source_id, message_index=1, running_behavior="reject")
+        )
+        assert error.code == "SESSION_BUSY"
+        gate.open()
+        await peer.reply(running)
+
+
+@holds("SES-9")
+async def test_context_is_added_without_a_turn(house: House):
+    async with house.connect() as peer:
+        session_id = await create(house, peer)
+        said = {"content": {"type": "text", "text": "It rains."}, "source": "weather", "idempotency_key": "k"}
+        added = await peer.call("session/inject_context", session_id="last", **said)
+        assert added == {"session_id": session_id, "status": "applied"}
+        # The older spelling of the same request.
+        older = {"text": "It rains.", "source": "weather", "idempotency_key": "k"}
+        assert (await peer.call("session/inject_context", session_id=session_id, **older))["status"] == "duplicate"
+        error = await refused(peer.call("session/inject_context", session_id=session_id, **{**older, "source": "x"}))
+        assert (error.code, error.number) == ("DUPLICATE_INPUT", -32004)
+        message = (await peer.call("session/history", session_id="last"))["messages"][-1]
+        assert (message["role"], message["transcript_role"]) == ("user", "injected_context")
+        assert (message["content"], message["source"]) == ("It rains.", "weather")
+        for params in ({"text": " \n"}, {}, {"text": "a", "content": {"type": "text", "text": "b"}}):
+            error = await refused(peer.call("session/inject_context", session_id="last", **params))
+            assert error.code == "INVALID_PARAMS"
+
+
+@holds("SES-9")
+async def test_context_is_staged_while_a_turn_runs_and_joins_it(house: House):
+    async with house.connect(realm_id="r") as one, house.connect(realm_id="r") as two:
+        gate = Gate()
+        house.provider.answers("the answer", gate)
+        running = await one.begin("session/create", prompt="hello")
+        await gate.reached.wait()
+        assert (await two.call("session/inject_context", session_id="last", text="It rains."))["status"] == "staged"
+        assert (await two.call("session/history", session_id="last"))["messages"] == []
+        gate.open()
+        await one.reply(running)
+        messages = (await two.call("session/history", session_id="last"))["messages"]
+        assert [m.get("content") for m in messages] == ["hello", None, "It rains."]

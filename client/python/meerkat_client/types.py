@@ -810,6 +810,33 @@ class SessionDeferred(TypedDict):
     session_ref: str
 
 
+class SessionForkAt(TypedDict):
+    """`session/fork_at`: a new session that begins with the first messages of another one."""
+
+    session_id: str
+    message_index: int
+    running_behavior: NotRequired[Literal["reject"]]
+    idempotency_key: NotRequired[str | None]
+
+
+class CacheInheritance(TypedDict):
+    """Whether a provider's prompt cache of the source serves the fork; never known here, and no promise either way."""
+
+    status: Literal["unavailable"]
+    message_count: int
+    reason: Literal["no_authored_breakpoint_at_boundary"]
+
+
+class SessionForked(TypedDict):
+    """Result of `session/fork_at`."""
+
+    source_session_id: str
+    session_id: str
+    session_ref: str
+    message_count: int
+    cache_inheritance: CacheInheritance
+
+
 class SessionHistoryParams(TypedDict):
     """`session/history`: committed messages, oldest first."""
 
@@ -834,10 +861,14 @@ class SystemNotice(TypedDict):
 
 
 class UserMessage(TypedDict):
+    """What the user's side says. `transcript_role` marks what was added without asking for an answer, and `source`"""
+
     role: Literal["user"]
     content: str | list[TextContent]
     created_at: str
     run_id: NotRequired[str]
+    transcript_role: NotRequired[Literal["injected_context"]]
+    source: NotRequired[str]
 
 
 class TextData(TypedDict):
@@ -905,6 +936,23 @@ class SessionHistory(TypedDict):
     limit: int
     has_more: bool
     messages: list[SystemMessage | SystemNotice | UserMessage | AssistantMessage | ToolResultsMessage]
+
+
+class SessionInjectContext(TypedDict):
+    """`session/inject_context`: add to the transcript without asking for an answer. Give `content` or `text`."""
+
+    session_id: str
+    content: NotRequired[PromptText | None]
+    text: NotRequired[str | None]
+    source: NotRequired[str | None]
+    idempotency_key: NotRequired[str | None]
+
+
+class ContextInjected(TypedDict):
+    """Result of `session/inject_context`. `staged`: durable, and in the history with the running turn's commit."""
+
+    session_id: str
+    status: Literal["applied", "staged", "duplicate"]
 
 
 class SessionLabel(TypedDict):

@@ -79,7 +79,7 @@ class AgentRun:
         output: messages this turn has completed; `request.messages` must show them as they are added.
         emit: publishes an event; synchronous.
         now: wall clock as RFC 3339 text.
-        boundary: awaited before each call of the model.
+        boundary: called before each call of the model; gives messages that came from elsewhere meanwhile.
     """
 
     provider: Provider
@@ -89,6 +89,7 @@ class AgentRun:
     emit: Callable[[EventPayload], Any]
     now: Callable[[], str]
     run_id: str
+    boundary: Callable[[], Sequence[Message]] = tuple
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
@@ -123,6 +124,7 @@ class AgentRun:
             await self._carry_out(calls)
 
     async def _ask(self) -> AssistantMessage:
+        self.output.extend(self.boundary())
         self.model_calls += 1
         self.emit({"type": "turn_started", "turn_number": self.model_calls})
         request = replace(self.request, tools=self.tools.specs())

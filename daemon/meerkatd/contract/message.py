@@ -80,10 +80,15 @@ class SystemNotice(TypedDict):
 
 
 class UserMessage(TypedDict):
+    """What the user's side says. `transcript_role` marks what was added without asking for an answer, and `source`
+    says by whom."""
+
     role: Literal["user"]
     content: Content
     created_at: str
     run_id: NotRequired[str]
+    transcript_role: NotRequired[Literal["injected_context"]]
+    source: NotRequired[str]
 
 
 class AssistantMessage(TypedDict):

@@ -73,10 +73,22 @@ METHODS: tuple[Method, ...] = (
         "A new session and its first turn.",
     ),
     Method(
+        "session/fork_at",
+        session.SessionForkAt,
+        session.SessionForked,
+        "A new session with the first messages of another one.",
+    ),
+    Method(
         "session/history",
         session.SessionHistoryParams,
         session.SessionHistory,
         "Committed messages, oldest first.",
+    ),
+    Method(
+        "session/inject_context",
+        session.SessionInjectContext,
+        session.ContextInjected,
+        "Add to the transcript without running a turn.",
     ),
     Method("session/label", session.SessionLabel, session.SessionLabels, "Set or remove labels."),
     Method("session/list", session.SessionList, session.SessionPage, "Sessions, newest change first."),

@@ -1,8 +1,8 @@
-"""Sessions: create, list, read, history, archive."""
+"""Sessions: create, list, read, history, archive, fork, inject context."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from .base import (
@@ -18,7 +18,7 @@ from .base import (
     Text,
 )
 from .message import Message
-from .turn import Prompt, TurnInfo
+from .turn import Prompt, PromptText, TurnInfo
 
 
 class SessionCreate(Params):
@@ -67,6 +67,37 @@ class SessionArchive(Params):
 
     session_id: SessionRef
     idempotency_key: IdempotencyKey | None = None
+
+
+class SessionForkAt(Params):
+    """`session/fork_at`: a new session that begins with the first messages of another one."""
+
+    session_id: SessionRef
+    message_index: Offset = Field(description="So many messages are taken; at most as many as there are.")
+    running_behavior: Literal["reject"] = Field("reject", description="SESSION_BUSY while a turn runs.")
+    idempotency_key: IdempotencyKey | None = None
+
+
+class SessionInjectContext(Params):
+    """`session/inject_context`: add to the transcript without asking for an answer. Give `content` or `text`."""
+
+    session_id: SessionRef
+    content: PromptText | None = None
+    text: Text | None = None
+    source: ShortText | None = Field(None, description="Who says it; kept with the message.")
+    idempotency_key: IdempotencyKey | None = None
+
+    @model_validator(mode="after")
+    def _one_text_that_says_something(self) -> "SessionInjectContext":
+        if (self.content is None) == (self.text is None):
+            raise ValueError("give either content or text")
+        if not self.said.strip():
+            raise ValueError("the text must not be empty")
+        return self
+
+    @property
+    def said(self) -> str:
+        return self.content.text if self.content is not None else self.text or ""
 
 
 class SessionLabel(Params):
@@ -140,6 +171,31 @@ class SessionArchived(TypedDict):
     session_id: str
     session_ref: str
     archived: bool
+
+
+class CacheInheritance(TypedDict):
+    """Whether a provider's prompt cache of the source serves the fork; never known here, and no promise either way."""
+
+    status: Literal["unavailable"]
+    message_count: int
+    reason: Literal["no_authored_breakpoint_at_boundary"]
+
+
+class SessionForked(TypedDict):
+    """Result of `session/fork_at`."""
+
+    source_session_id: str
+    session_id: str
+    session_ref: str
+    message_count: int
+    cache_inheritance: CacheInheritance
+
+
+class ContextInjected(TypedDict):
+    """Result of `session/inject_context`. `staged`: durable, and in the history with the running turn's commit."""
+
+    session_id: str
+    status: Literal["applied", "staged", "duplicate"]
 
 
 class SessionLabels(TypedDict):

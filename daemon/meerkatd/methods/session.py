@@ -1,16 +1,20 @@
-"""Sessions: create, list, read, history, archive, unarchive, label."""
+"""Sessions: create, list, read, history, archive, unarchive, fork, inject context, label."""
 
 import json
 from typing import Any
 
 from ..contract.session import (
+    ContextInjected,
     SessionArchive,
     SessionArchived,
     SessionCreate,
     SessionDeferred,
+    SessionForkAt,
+    SessionForked,
     SessionHistory,
     SessionHistoryParams,
     SessionInfo,
+    SessionInjectContext,
     SessionLabel,
     SessionLabels,
     SessionList,
@@ -101,6 +105,37 @@ async def _archive(context: Context, params: SessionArchive, *, archived: bool) 
         "session_ref": f"{context.realm.realm_id}:{session_id}",
         "archived": row.archived_ms is not None,
     }
+
+
+async def fork_at(context: Context, params: SessionForkAt, call: Call) -> SessionForked:
+    sessions = context.realm.sessions
+    source_id = await sessions.resolve(params.session_id)
+    session_id = await sessions.fork(
+        source_id,
+        params.message_index,
+        caller=context.caller(),
+        keyed=keyed("session/fork_at", params, session_id=source_id),
+    )
+    return {
+        "source_session_id": source_id,
+        "session_id": session_id,
+        "session_ref": f"{context.realm.realm_id}:{session_id}",
+        "message_count": params.message_index,
+        "cache_inheritance": {
+            "status": "unavailable",
+            "message_count": params.message_index,
+            "reason": "no_authored_breakpoint_at_boundary",
+        },
+    }
+
+
+async def inject_context(context: Context, params: SessionInjectContext, call: Call) -> ContextInjected:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    # The two spellings of one text are one request.
+    request = keyed("session/inject_context", params, session_id=session_id, text=params.said, content=None)
+    status = await sessions.inject(session_id, params.said, source=params.source, keyed=request)
+    return {"session_id": session_id, "status": status}
 
 
 async def label(context: Context, params: SessionLabel, call: Call) -> SessionLabels:

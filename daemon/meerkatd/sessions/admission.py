@@ -17,7 +17,7 @@ from ..agent.loop import AgentRun
 from ..agent.models import Endpoint
 from ..agent.port import ModelRequest
 from ..contract.message import Content, Message
-from ..errors import MeerkatError, StorageFailed, StorageUnknown
+from ..errors import MeerkatError, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
 from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
 from . import outcome
@@ -26,7 +26,7 @@ from .keys import Keys
 from .ledger import StoredLedger
 from .live import LiveSessions
 from .meta import SessionMeta, join_prompts, title_of
-from .recovery import settle_lost_turn
+from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
 from .transcript import Joined, TranscriptMemory
@@ -43,6 +43,8 @@ class Admission:
     Args:
         live: the realm's live sessions.
         keys: the realm's idempotency keys.
+        transcripts: what is kept of transcripts between turns.
+        unsettled: sessions whose last turn is to be settled before the next one.
         nursery: turns run in it; it outlives every connection.
     """
 
@@ -53,6 +55,8 @@ class Admission:
         live: LiveSessions,
         keys: Keys,
         agents: Agents,
+        transcripts: TranscriptMemory,
+        unsettled: Unsettled,
         nursery: trio.Nursery,
         now_ms: Callable[[], int],
     ) -> None:
@@ -62,13 +66,8 @@ class Admission:
         self._agents = agents
         self._nursery = nursery
         self._now_ms = now_ms
-        self._transcripts = TranscriptMemory()
-        # Sessions whose last turn could not be stored: it is settled before the next one.
-        self._unsettled: set[str] = set()
-
-    def forget_transcripts(self) -> None:
-        """Give back the memory of transcripts that are kept between turns."""
-        self._transcripts.clear()
+        self._transcripts = transcripts
+        self._unsettled = unsettled
 
     async def create(
         self,
@@ -133,8 +132,9 @@ class Admission:
                 await store.create_session(row, turn=turn_row, key=key_row)
             except StorageUnknown as unknown:
                 if await store.session(session_id) is None:
-                    raise _not_written(unknown) from unknown
+                    raise not_written(unknown) from unknown
             if turn is not None:
+                turn.open = True
                 session = self._live.add(row)
                 session.turn = turn
                 self._start(session, turn, store, prompt, endpoint, options)
@@ -187,11 +187,13 @@ class Admission:
                     credentials=caller.credentials,
                 )
                 with trio.CancelScope(shield=True):
-                    await self._settle_earlier(store, session)
-                    turn.ordinal = session.row.turn_count
-                    joined = join_prompts(session.meta.staged, prompt) if session.meta.staged else prompt
-                    await self._write_ahead(store, session, turn, joined, endpoint, options, keyed)
-                    self._start(session, turn, store, joined, endpoint, options)
+                    # Whoever changes the session right now is waited for; it takes milliseconds.
+                    async with session.changing:
+                        await self._unsettled.settle(store, session)
+                        turn.ordinal = session.row.turn_count
+                        joined = join_prompts(session.meta.staged, prompt) if session.meta.staged else prompt
+                        await self._write_ahead(store, session, turn, joined, endpoint, options, keyed)
+                        self._start(session, turn, store, joined, endpoint, options)
             except BaseException as error:
                 if session.turn is turn:
                     session.turn = None
@@ -221,7 +223,8 @@ class Admission:
             await store.begin_turn(row, event_seq=reserved, meta=changed, key=key_row)
         except StorageUnknown as unknown:
             if await store.turn(turn.turn_id) is None:
-                raise _not_written(unknown) from unknown
+                raise not_written(unknown) from unknown
+        turn.open = True
         session.replace_row(
             replace(
                 session.row,
@@ -231,18 +234,6 @@ class Admission:
                 meta=changed or session.row.meta,
             )
         )
-
-    async def _settle_earlier(self, store: RealmStore, session: Session) -> None:
-        """A turn that could not be stored when it ended is told as lost before the next one begins."""
-        if session.session_id not in self._unsettled:
-            return
-        last = await store.last_turn(session.session_id)
-        if last is not None and last.state == "running":
-            await settle_lost_turn(store, last, now_ms=self._now_ms())
-            row = await store.session(session.session_id)
-            assert row is not None
-            session.replace_row(row)
-        self._unsettled.discard(session.session_id)
 
     def _start(
         self,
@@ -273,6 +264,7 @@ class Admission:
                 request=request,
                 tools=self._agents.tools,
                 ledger=StoredLedger(store, turn.turn_id),
+                boundary=lambda: session.take_injected(turn),
                 emit=session.events.append,
                 now=lambda: rfc3339(self._now_ms()),
                 run_id=turn.turn_id,
@@ -352,8 +344,3 @@ def _turn_row(turn: Turn, session_id: SessionId, prompt: Content) -> TurnRow:
         prompt=json.dumps(prompt, ensure_ascii=False),
         holder=json.dumps(turn.holder, ensure_ascii=False),
     )
-
-
-def _not_written(unknown: StorageUnknown) -> StorageFailed:
-    """The store was opened again and the request is not in it: now it is known that nothing was written."""
-    return StorageFailed(f"The disk failed and nothing was written: {unknown.message}", details=unknown.details)

@@ -1,10 +1,11 @@
 """What a session was built with: the document that the store keeps beside its counters."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..contract.message import Content
+from ..contract.message import Content, UserMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class SessionMeta:
         model, provider: as `session/read` shows them; a turn resolves them again, with the keys of its caller.
         title: the first words of its first prompt.
         staged: the prompt of a deferred session until its first turn takes it.
+        injected: messages that were added while a turn runs; its commit puts them into the transcript.
         surface, instance_id: who created it.
         config_generation: generation of the realm's config that it was built with.
     """
@@ -27,6 +29,7 @@ class SessionMeta:
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
     staged: Content | None = None
+    injected: Sequence[UserMessage] = ()
     surface: str = ""
     instance_id: str | None = None
     config_generation: int = 0
@@ -34,7 +37,7 @@ class SessionMeta:
     def dump(self) -> str:
         """JSON without the fields that say nothing."""
         return json.dumps(
-            {key: value for key, value in asdict(self).items() if value not in (None, "", {})},
+            {key: value for key, value in asdict(self).items() if value not in (None, "", {}, [], ())},
             ensure_ascii=False,
             separators=(",", ":"),
         )

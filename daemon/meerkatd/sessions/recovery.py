@@ -6,13 +6,17 @@ The prompt is not run again: only its caller can know whether that would be righ
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..contract.message import Message
+from ..contract.message import Message, UserMessage
+from ..errors import StorageFailed, StorageUnknown
 from ..store.api import NewMessage, RealmStore, SessionRow, ToolRow, TurnEnd, TurnRow, UsageTotals
 from . import views
 from .clock import rfc3339
+from .meta import SessionMeta
+from .session import Session
 
 # Names of tool calls listed in the notice; the ledger has all of them.
 _LISTED = 20
@@ -26,12 +30,41 @@ async def settle_lost_turns(store: RealmStore, *, now_ms: int) -> int:
     return len(lost)
 
 
+class Unsettled:
+    """Sessions whose last turn could not be stored when it ended: it is settled before anything else is written."""
+
+    def __init__(self, *, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._sessions: set[str] = set()
+
+    def add(self, session_id: str) -> None:
+        self._sessions.add(session_id)
+
+    async def settle(self, store: RealmStore, session: Session) -> None:
+        """Settle the session's last turn when that is due. The caller holds `session.changing`."""
+        if session.session_id not in self._sessions:
+            return
+        last = await store.last_turn(session.session_id)
+        if last is not None and last.state == "running":
+            await settle_lost_turn(store, last, now_ms=self._now_ms())
+            row = await store.session(session.session_id)
+            assert row is not None
+            session.replace_row(row)
+        self._sessions.discard(session.session_id)
+
+
+def not_written(unknown: StorageUnknown) -> StorageFailed:
+    """The store was opened again and the request is not in it: now it is known that nothing was written."""
+    return StorageFailed(f"The disk failed and nothing was written: {unknown.message}", details=unknown.details)
+
+
 async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> None:
     """Settle one lost turn in one transaction: its session is whole and idle afterwards."""
     session = await store.session(turn.session_id)
     assert session is not None, "a turn's session exists: they are written in one transaction"
     tools = await store.tools(turn.turn_id)
-    messages = lost_messages(turn, tools, now_ms=now_ms)
+    meta = SessionMeta.load(session.meta)
+    messages = lost_messages(turn, tools, meta.injected, now_ms=now_ms)
     bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in messages]
     await store.end_turn(
         TurnEnd(
@@ -43,12 +76,15 @@ async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> 
             messages=[NewMessage(role=m["role"], body=body) for m, body in zip(messages, bodies, strict=True)],
             usage=UsageTotals(),
             event_seq=session.event_seq,
+            meta=replace(meta, injected=()).dump() if meta.injected else None,
         )
     )
 
 
-def lost_messages(turn: TurnRow, tools: Sequence[ToolRow], *, now_ms: int) -> list[Message]:
-    """The lost turn's part of the transcript."""
+def lost_messages(
+    turn: TurnRow, tools: Sequence[ToolRow], injected: Sequence[UserMessage], *, now_ms: int
+) -> list[Message]:
+    """The lost turn's part of the transcript: its prompt, what was added while it ran, and what became of it."""
     return [
         {
             "role": "user",
@@ -56,6 +92,7 @@ def lost_messages(turn: TurnRow, tools: Sequence[ToolRow], *, now_ms: int) -> li
             "created_at": rfc3339(turn.started_ms),
             "run_id": turn.turn_id,
         },
+        *injected,
         {"role": "system_notice", "kind": "generic", "body": lost_notice(tools), "created_at": rfc3339(now_ms)},
     ]
 

@@ -1,7 +1,10 @@
 """One session while it lives in memory: its row, the one turn it may have, and its events."""
 
+from collections.abc import Sequence
+
 import trio
 
+from ..contract.message import UserMessage
 from ..errors import SessionArchived, SessionBusy
 from ..ids import SessionId
 from ..store.api import SessionRow
@@ -18,7 +21,8 @@ class Session:
         turn: the one turn that runs, or None.
         users: requests and readers that hold the object; it stays in memory while there are any.
         closing: an archive is being committed.
-        changing: held while labels or the archive mark are changed.
+        changing: held while the row is changed by anything but a turn's events: labels, the archive mark, messages
+            that are added, the beginning and the end of a turn.
     """
 
     def __init__(self, row: SessionRow, events: EventLog) -> None:
@@ -72,6 +76,12 @@ class Session:
                 f"Session {self.session_id} is archived.",
                 details={"session_id": self.session_id, "archived_at_ms": self.row.archived_ms},
             )
+
+    def take_injected(self, turn: Turn) -> Sequence[UserMessage]:
+        """The messages that were added while `turn` runs and that it has not taken yet."""
+        added = self.meta.injected[turn.injected :]
+        turn.injected += len(added)
+        return added
 
     def forget_old_events(self, turn: Turn) -> None:
         """A turn begins: keep the events of the one before it, for readers that come back, and drop older ones."""

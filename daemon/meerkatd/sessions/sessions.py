@@ -22,10 +22,14 @@ from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, Se
 from . import refs, views
 from .admission import Admission
 from .clock import now_ms
+from .forking import Forking
+from .injection import Added, Injection
 from .keys import Keys
 from .live import LiveSessions, no_session
+from .recovery import Unsettled
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
+from .transcript import TranscriptMemory
 from .turn import Turn
 
 # A page's bodies: with the frame around them they stay well below what a reply may have.
@@ -59,9 +63,22 @@ class Sessions:
         self._now_ms = now_ms
         self._live = LiveSessions(self._readable, now_ms=now_ms)
         self._keys = Keys()
+        self._transcripts = TranscriptMemory()
+        unsettled = Unsettled(now_ms=now_ms)
         self._admission = Admission(
-            realm_id, live=self._live, keys=self._keys, agents=agents, nursery=nursery, now_ms=now_ms
+            realm_id,
+            live=self._live,
+            keys=self._keys,
+            agents=agents,
+            transcripts=self._transcripts,
+            unsettled=unsettled,
+            nursery=nursery,
+            now_ms=now_ms,
         )
+        self._injection = Injection(
+            live=self._live, keys=self._keys, transcripts=self._transcripts, unsettled=unsettled, now_ms=now_ms
+        )
+        self._forking = Forking(live=self._live, keys=self._keys, unsettled=unsettled, now_ms=now_ms)
 
     def __repr__(self) -> str:
         return f"<Sessions of {self._realm_id} {self._live!r}>"
@@ -87,7 +104,7 @@ class Sessions:
 
     def forget_idle(self) -> None:
         """Give back the memory of everything that is idle."""
-        self._admission.forget_transcripts()
+        self._transcripts.clear()
         self._live.forget_idle()
 
     @asynccontextmanager
@@ -145,6 +162,20 @@ class Sessions:
             turn.interrupt(f"interrupted by {by['client']} ({by['surface']})")
             await turn.done.wait()
             return turn
+
+    async def inject(
+        self, session_id: SessionId, text: str, *, source: str | None, keyed: KeyedRequest | None = None
+    ) -> Added:
+        """See `Injection.add`."""
+        store = await self._existing(session_id)
+        return await self._injection.add(store, session_id, text, source=source, keyed=keyed)
+
+    async def fork(
+        self, session_id: SessionId, count: int, *, caller: Caller, keyed: KeyedRequest | None = None
+    ) -> SessionId:
+        """See `Forking.fork`."""
+        store = await self._existing(session_id)
+        return await self._forking.fork(store, session_id, count, caller=caller, keyed=keyed)
 
     # -- changes --------------------------------------------------------------------------------------------------
 

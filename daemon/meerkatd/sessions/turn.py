@@ -19,6 +19,8 @@ class Turn:
         holder: who started it; shown to those who find the session busy.
         first_cursor: cursor before the turn's first event: follow from here to see all of it.
         last_cursor: the turn's last event, once it is committed; None until then.
+        open: it is written ahead and not yet ended in the store, so that its end takes what is added meanwhile.
+        injected: how many of the messages that were added while it runs it has taken.
         scope: cancelled by an interrupt; the runner runs inside it.
         done: set after the commit (or its final failure) and after the last event was published.
         result: what a completed turn gives its caller.
@@ -32,6 +34,8 @@ class Turn:
     first_cursor: Cursor
     last_cursor: Cursor | None = None
     state: State = "admitted"
+    open: bool = False
+    injected: int = 0
     stop_reason: str = "interrupted by a client"
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     done: trio.Event = field(default_factory=trio.Event)

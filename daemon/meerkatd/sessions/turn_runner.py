@@ -23,6 +23,7 @@ from ..ids import uuid7
 from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
 from . import outcome
 from .clock import rfc3339
+from .recovery import Unsettled
 from .session import Session
 from .transcript import TranscriptMemory
 from .turn import Turn
@@ -53,7 +54,7 @@ class TurnWork:
     build: Callable[[list[Message]], Awaitable[AgentRun]]
     transcripts: TranscriptMemory
     now_ms: Callable[[], int]
-    unsettled: set[str]
+    unsettled: Unsettled
 
 
 async def run_turn(work: TurnWork) -> None:
@@ -127,15 +128,41 @@ async def _settle(work: TurnWork, output: list[Message], run: AgentRun | None, e
     session.events.wake()
 
 
-async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | None) -> None:
+async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -> None:
     """Make the turn durable; on failure the turn's error becomes that of the storage."""
+    session = work.session
+    async with session.changing:
+        # The last chance of what was added while the turn ran: nothing is added to it any more from here on.
+        output.extend(session.take_injected(work.turn))
+        bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
+        end = _turn_end(work, output, bodies, run)
+        try:
+            await _commit_patiently(work.store, end)
+        except MeerkatError as failure:
+            _give_up(work, run, failure)
+            return
+        finally:
+            work.turn.open = False
+        work.transcripts.extend(session.session_id, output, bodies)
+        session.replace_row(
+            replace(
+                session.row,
+                updated_ms=max(end.ended_ms, session.row.updated_ms),
+                message_count=session.row.message_count + len(bodies),
+                usage=session.row.usage + end.usage,
+                event_seq=end.event_seq,
+                meta=end.meta or session.row.meta,
+            )
+        )
+
+
+def _turn_end(work: TurnWork, output: Sequence[Message], bodies: Sequence[str], run: AgentRun | None) -> TurnEnd:
     turn, session = work.turn, work.session
-    bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
     # One event is still to come after the commit.
     last_seq = session.events.last + 1
     if turn.result is not None:
         turn.result["cursor"] = last_seq
-    end = TurnEnd(
+    return TurnEnd(
         turn_id=turn.turn_id,
         session_id=session.session_id,
         state=_stored_state(turn),
@@ -144,27 +171,19 @@ async def _commit(work: TurnWork, output: Sequence[Message], run: AgentRun | Non
         messages=[NewMessage(role=message["role"], body=body) for message, body in zip(output, bodies, strict=True)],
         usage=_totals(run),
         event_seq=last_seq,
+        meta=replace(session.meta, injected=()).dump() if session.meta.injected else None,
     )
-    try:
-        await _commit_patiently(work.store, end)
-    except MeerkatError as failure:
-        log.error("turn %s could not be stored: %s", turn.turn_id, failure.message)
-        text = run.text if run is not None else ""
-        work.transcripts.forget(session.session_id)
-        work.unsettled.add(session.session_id)
-        turn.state, turn.result = "failed", None
-        turn.error = failure.with_details(
-            session_id=session.session_id, turn_id=turn.turn_id, text=text[:_RESCUED_CHARS]
-        )
-        return
-    work.transcripts.extend(session.session_id, output, bodies)
-    session.row = replace(
-        session.row,
-        updated_ms=max(end.ended_ms, session.row.updated_ms),
-        message_count=session.row.message_count + len(bodies),
-        usage=session.row.usage + end.usage,
-        event_seq=last_seq,
-    )
+
+
+def _give_up(work: TurnWork, run: AgentRun | None, failure: MeerkatError) -> None:
+    """The turn cannot be stored: it is told as failed now, and as lost once the store works again."""
+    turn, session_id = work.turn, work.session.session_id
+    log.error("turn %s could not be stored: %s", turn.turn_id, failure.message)
+    text = run.text if run is not None else ""
+    work.transcripts.forget(session_id)
+    work.unsettled.add(session_id)
+    turn.state, turn.result = "failed", None
+    turn.error = failure.with_details(session_id=session_id, turn_id=turn.turn_id, text=text[:_RESCUED_CHARS])
 
 
 async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:
