@@ -68,7 +68,7 @@ class _Draft:
         self.undo: list[Undo] = []
         self.size, self.records, self.crc = log.size, log.records, log.crc
         self.row = log.row if isinstance(log, Session) else None
-        self.running = log.running if isinstance(log, Session) else frozenset()
+        self.running = log.running if isinstance(log, Session) else ()
 
 
 class Committer:

@@ -87,10 +87,15 @@ class RealmFiles:
         """Write the index when enough has changed since. Raises OSError."""
         if not snapshot.is_worth_writing(self.catalog):
             return
-        for session in self.catalog.sessions.values():
-            if session.indexed_ns is None:
+        changed = [session for session in self.catalog.sessions.values() if session.indexed_ns is None]
+        try:
+            for session in changed:
                 session.indexed_ns = os.stat(self.path(session.name)).st_mtime_ns
-        snapshot.write(self.disk, self.path(INDEX), self.catalog)
+            snapshot.write(self.disk, self.path(INDEX), self.catalog)
+        except OSError:
+            for session in changed:
+                session.indexed_ns = None
+            raise
 
     def close(self) -> None:
         lock, self._lock = self._lock, -1

@@ -16,13 +16,13 @@ from meerkat_client.wire.version import VERSION
 
 from ...errors import RealmNotFound, RealmTooNew, StorageFailed
 from . import snapshot
-from .catalog import Catalog, Log, Session, born
+from .catalog import Catalog, Log, Session
 from .disk import NEW, Disk
 from .faults import damaged, storage_fault
 from .files import RealmFiles
 from .layout import ENDING, FOLDER, INDEX, LOCK, REALM_LOG, session_file
 from .record import TAIL_BYTES, parse, seal, tail
-from .rows import FORMAT_VERSION, realm_record
+from .rows import FORMAT_VERSION, realm_record, session_row
 from .scan import Line, Scan
 from .snapshot import Known
 
@@ -75,7 +75,7 @@ class _Opening:
         self._folder = folder
         self._disk = disk
         self._written_by = "a later version"
-        self._catalog = Catalog(Log(name=REALM_LOG))
+        self._catalog = Catalog(Log())
 
     def catalog(self) -> Catalog:
         self._open_realm_log()
@@ -96,7 +96,7 @@ class _Opening:
             self._disk.make_folder(self._path(FOLDER))
             self._disk.put(path, b"".join(seal([realm_record(VERSION)], first=0, synced=0)))
             self._disk.sync_folder(self._folder)
-        self._replay(self._catalog.realm, self._take_realm_line)
+        self._replay(path, self._catalog.realm, self._take_realm_line)
         if not self._catalog.realm.records:
             raise damaged(path, "has no first line")
 
@@ -140,7 +140,7 @@ class _Opening:
         if size < stat.st_size and self._ends_there(path, known.session):
             session = self._adopt(known)
             session.indexed_ns = None
-            self._replay(session, partial(self._catalog.apply, session))
+            self._replay(path, session, partial(self._catalog.apply, session))
             return session
         return self._read_session(session_id, synced=size)
 
@@ -159,8 +159,8 @@ class _Opening:
         return session
 
     def _read_session(self, session_id: str, *, synced: int = 0) -> Session:
-        name = session_file(session_id)
-        log = Log(name=name)
+        path = self._path(session_file(session_id))
+        log = Log()
         session: list[Session] = []
 
         def take(kind: str, fields: Mapping[str, Any]) -> None:
@@ -168,21 +168,20 @@ class _Opening:
                 self._check_format(fields["format"])
                 if session or fields["session_id"] != session_id:
                     raise ValueError("the session is another one")
-                session.append(born(name, fields))
+                session.append(Session(row=session_row(fields)))
             else:
                 self._catalog.apply(session[0], kind, fields)
 
-        self._replay(log, take, synced=synced)
+        self._replay(path, log, take, synced=synced)
         if not session:
-            raise damaged(self._path(name), "has no first line")
+            raise damaged(path, "has no first line")
         session[0].size, session[0].records, session[0].crc = log.size, log.records, log.crc
         return session[0]
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
-    def _replay(self, log: Log, take: Take, *, synced: int = 0) -> None:
+    def _replay(self, path: str, log: Log, take: Take, *, synced: int = 0) -> None:
         """Give every committed record but messages to `take`, then cut off what was not committed."""
-        path = self._path(log.name)
         with self._disk.reader(path) as file:
             scan = Scan(path, file, size=log.size, records=log.records, crc=log.crc, synced=synced)
             for transaction in scan.transactions():

@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 
 Fields = Mapping[str, Any]
 
+_NO_USAGE = UsageTotals()
 _USAGE = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens")
 
 
@@ -256,4 +257,4 @@ def _usage_fields(usage: UsageTotals) -> dict[str, int]:
 
 
 def _usage(fields: Fields) -> UsageTotals:
-    return UsageTotals(**fields)
+    return UsageTotals(**fields) if fields else _NO_USAGE

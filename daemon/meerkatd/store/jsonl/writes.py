@@ -12,7 +12,6 @@ from ...errors import DuplicateInput
 from ..api import KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow
 from . import rows
 from .catalog import Catalog, Log, Session
-from .layout import session_file
 from .record import Record
 
 # What may be a file's name everywhere: upper-case letters are not told apart on every file system.
@@ -114,7 +113,7 @@ def _fresh(catalog: Catalog, session: SessionRow) -> Session:
         raise ValueError(f"session id {session_id!r} cannot name a file")
     if session_id in catalog.sessions:
         raise ValueError(f"session {session_id} exists already")
-    return Session(name=session_file(session_id), row=rows.session_row(rows.session_fields(session)))
+    return Session(row=rows.session_row(rows.session_fields(session)))
 
 
 def _appended(messages: Sequence[NewMessage], *, first: int, updated_ms: int) -> list[Record]:
