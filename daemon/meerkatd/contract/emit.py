@@ -9,74 +9,25 @@ The files are checked in; a test runs the check. Paths are below the root of a s
 import json
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from typing_extensions import is_typeddict
 
 from meerkat_client.wire.codes import TABLE
 
-from . import config, event
+from . import emit_typescript
 from .methods import METHODS, Method
+from .shapes import GENERATED, NOTIFICATIONS, all_shapes, bare, fields_of, first_line, is_shape, members_of
 
 _ROOT = Path(__file__).resolve().parents[3]
-_GENERATED = "Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost."
-_NOTIFICATIONS: tuple[tuple[str, type, str], ...] = (
-    ("config/changed", config.ConfigChanged, "A new generation of a config that this connection watches."),
-    ("config/watch_end", config.ConfigWatchEnd, "The last word of a watch: its realm was deleted."),
-    ("session/event", event.SessionEvent, "An event of a turn that this connection started, before its response."),
-    ("session/stream_event", event.StreamEvent, "An event of a stream that this connection opened."),
-    ("session/stream_end", event.StreamEnd, "The last word of a stream."),
-)
-
-
-def _hints(shape: type) -> dict[str, Any]:
-    return get_type_hints(shape, include_extras=True)
-
-
-def _bare(hint: Any) -> Any:
-    """A hint without `Annotated`, `Required` and `NotRequired`."""
-    while get_origin(hint) in (Annotated, NotRequired, Required):
-        hint = get_args(hint)[0]
-    return hint
-
-
-def _members(hint: Any) -> Iterable[Any]:
-    """Every type that a hint is made of."""
-    hint = _bare(hint)
-    arguments = () if get_origin(hint) is Literal else get_args(hint)
-    return [hint, *(member for argument in arguments for member in _members(argument))]
-
-
-def _is_shape(hint: Any) -> bool:
-    return isinstance(hint, type) and (is_typeddict(hint) or issubclass(hint, BaseModel))
-
-
-def _shapes() -> list[type]:
-    """All shapes that cross the wire, each after those that it uses."""
-    ordered: dict[type, None] = {}
-
-    def visit(hint: Any) -> None:
-        for member in _members(hint):
-            if _is_shape(member) and member not in ordered:
-                for field in _hints(member).values():
-                    visit(field)
-                ordered[member] = None
-
-    for method in METHODS:
-        visit(method.params)
-        visit(method.result)
-    for _, shape, _ in _NOTIFICATIONS:
-        visit(shape)
-    return list(ordered)
 
 
 def _spell(hint: Any) -> str:
     """A hint as Python source."""
-    hint = _bare(hint)
+    hint = bare(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return f"Literal[{', '.join(json.dumps(value) for value in arguments)}]"
@@ -89,53 +40,40 @@ def _spell(hint: Any) -> str:
     return "Any" if hint is Any else str(hint.__name__)
 
 
-def _fields(shape: type) -> list[tuple[str, Any, bool, FieldInfo | None]]:
-    """(name, hint, required, pydantic's field) of each field."""
-    if issubclass(shape, BaseModel):
-        hints = _hints(shape)
-        return [(name, hints[name], field.is_required(), field) for name, field in shape.model_fields.items()]
-    required: frozenset[str] = shape.__required_keys__  # type: ignore[attr-defined]
-    return [(name, hint, name in required, None) for name, hint in _hints(shape).items()]
-
-
-def _first_line(shape: type) -> str:
-    return (shape.__doc__ or "").strip().split("\n")[0]
-
-
 def python_types() -> str:
     """`meerkat_client/types.py`."""
     lines = [
         '"""Shapes of the wire as typed dictionaries, for users of the client.',
         "",
-        _GENERATED,
+        GENERATED,
         '"""',
         "",
         "from typing import Any, Literal, NotRequired, TypedDict",
     ]
-    for shape in _shapes():
+    for shape in all_shapes():
         lines += ["", "", *_python_type(shape)]
     return "\n".join(lines) + "\n"
 
 
 def _python_type(shape: type) -> list[str]:
-    fields = _fields(shape)
+    fields = fields_of(shape)
     if not all(name.isidentifier() and name not in ("class",) for name, *_ in fields):
         body = ", ".join(f"{json.dumps(name)}: {_spell(hint)}" for name, hint, *_ in fields)
         return [f'{shape.__name__} = TypedDict("{shape.__name__}", {{{body}}})']
     lines = [f"class {shape.__name__}(TypedDict):"]
-    if _first_line(shape):
-        lines.append(f'    """{_first_line(shape)}"""')
-    if fields and _first_line(shape):
+    if first_line(shape):
+        lines.append(f'    """{first_line(shape)}"""')
+    if fields and first_line(shape):
         lines.append("")
     for name, hint, required, _ in fields:
         lines.append(f"    {name}: {_spell(hint) if required else f'NotRequired[{_spell(hint)}]'}")
-    return lines if fields or _first_line(shape) else [*lines, "    pass"]
+    return lines if fields or first_line(shape) else [*lines, "    pass"]
 
 
 def json_schema() -> str:
     """JSON Schema of all methods, errors and notifications."""
     document: dict[str, Any] = {
-        "$comment": _GENERATED,
+        "$comment": GENERATED,
         "methods": {
             method.name: {
                 "summary": method.summary,
@@ -144,7 +82,7 @@ def json_schema() -> str:
             }
             for method in METHODS
         },
-        "notifications": {name: TypeAdapter(shape).json_schema() for name, shape, _ in _NOTIFICATIONS},
+        "notifications": {name: TypeAdapter(shape).json_schema() for name, shape, _ in NOTIFICATIONS},
         "errors": {code: row._asdict() for code, row in TABLE.items()},
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
@@ -155,7 +93,7 @@ def _cell(text: str) -> str:
 
 
 def _table(shape: type) -> list[str]:
-    fields = _fields(shape)
+    fields = fields_of(shape)
     if not fields:
         return ["No fields."]
     lines = ["| field | type | | |", "|---|---|---|---|"]
@@ -177,23 +115,23 @@ def _annotated_description(hint: Any) -> str:
 
 def methods_page() -> str:
     """docs/reference/methods.md."""
-    lines = ["# Methods", "", f"<!-- {_GENERATED} -->", "", "Every request of the daemon's socket, by name.", ""]
+    lines = ["# Methods", "", f"<!-- {GENERATED} -->", "", "Every request of the daemon's socket, by name.", ""]
     lines += ["| method | |", "|---|---|"]
     lines += [f"| [`{method.name}`](#{method.name.replace('/', '')}) | {method.summary} |" for method in METHODS]
     for method in METHODS:
         lines += ["", *_method(method)]
     lines += ["", "## Notifications", "", "Sent by the daemon, without an id and without a reply."]
-    for name, shape, summary in _NOTIFICATIONS:
+    for name, shape, summary in NOTIFICATIONS:
         lines += ["", f"### {name}", "", summary, "", *_table(shape)]
     lines += ["", "## Shapes", "", "What the results above are made of."]
-    for shape in _shapes():
+    for shape in all_shapes():
         if not issubclass(shape, BaseModel):
-            lines += ["", f"### {shape.__name__}", "", _first_line(shape), "", *_table(shape)]
+            lines += ["", f"### {shape.__name__}", "", first_line(shape), "", *_table(shape)]
     return "\n".join(lines) + "\n"
 
 
 def _method(method: Method) -> list[str]:
-    results = [member.__name__ for member in _members(method.result) if _is_shape(member)]
+    results = [member.__name__ for member in members_of(method.result) if is_shape(member)]
     links = " or ".join(f"[{name}](#{name.lower()})" for name in results)
     return [f"## {method.name}", "", method.summary, "", *_table(method.params), "", f"Result: {links}."]
 
@@ -203,7 +141,7 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        f"<!-- {_GENERATED} -->",
+        f"<!-- {GENERATED} -->",
         "",
         "One table for every surface. Programs test the code; numbers are for protocols that need one.",
         "",
@@ -221,6 +159,7 @@ def errors_page() -> str:
 
 FILES: dict[str, Callable[[], str]] = {
     "client/python/meerkat_client/types.py": python_types,
+    **emit_typescript.FILES,
     "docs/reference/errors.md": errors_page,
     "docs/reference/methods.md": methods_page,
     "docs/reference/schema.json": json_schema,
