@@ -1,15 +1,15 @@
 """A model's server for programs that run in other processes: it speaks OpenAI's chat completions and stops where told.
 
-Each answer is a list of steps: text to stream, a `Gate` to wait at, or an HTTP status to refuse with. It runs in
-threads of the test's process, so a test knows that a turn is in the middle of its answer, and lets it go on when it
-likes.
+Each answer is a list of steps: text to stream, a `Gate` to wait at, a `ToolCall`, or an HTTP status to refuse with. It
+runs in threads of the test's process, so a test knows that a turn is in the middle of its answer, and lets it go on
+when it likes.
 """
 
 import json
 import threading
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 # Nothing here takes long; whoever waits longer waits for ever.
 PATIENCE_SECONDS = 30.0
@@ -33,7 +33,15 @@ class Gate:
         self._open.wait(PATIENCE_SECONDS)
 
 
-Step = str | int | Gate
+class ToolCall(NamedTuple):
+    """An answer's wish that a tool be called."""
+
+    name: str
+    arguments: dict[str, Any]
+    call_id: str = "call_1"
+
+
+Step = str | int | Gate | ToolCall
 
 
 class GatedModel:
@@ -100,14 +108,17 @@ class GatedModel:
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("transfer-encoding", "chunked")
                 self.end_headers()
-                texts = 0
+                texts, calls = 0, 0
                 for step in steps:
                     if isinstance(step, Gate):
                         step.pass_through()
+                    elif isinstance(step, ToolCall):
+                        self._delta({"tool_calls": [_call_delta(step, calls)]})
+                        calls += 1
                     else:
                         texts += 1
-                        self._chunk({"choices": [{"index": 0, "delta": {"content": step}, "finish_reason": None}]})
-                self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+                        self._delta({"content": step})
+                self._delta({}, finish_reason="tool_calls" if calls else "stop")
                 self._chunk({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": texts}})
                 self._write("[DONE]")
                 self.wfile.write(b"0\r\n\r\n")
@@ -119,6 +130,9 @@ class GatedModel:
                 self.end_headers()
                 self.wfile.write(body)
 
+            def _delta(self, delta: dict[str, Any], *, finish_reason: str | None = None) -> None:
+                self._chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
             def _chunk(self, value: Any) -> None:
                 self._write(json.dumps(value))
 
@@ -128,3 +142,8 @@ class GatedModel:
                 self.wfile.flush()
 
         return Handler
+
+
+def _call_delta(call: ToolCall, index: int) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": json.dumps(call.arguments)}
+    return {"index": index, "id": call.call_id, "type": "function", "function": function}

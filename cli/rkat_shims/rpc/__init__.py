@@ -9,7 +9,6 @@ an answer for every request when the daemon goes away, and refuse a line that ca
     lines     bytes -> lines, with a bound
     answers   errors -> lines
     relay     lines <-> frames and what has to be remembered for it; no I/O
-    eras      what clients of an older contract see otherwise
     link      the connection to the daemon
     loop      moves the bytes
 

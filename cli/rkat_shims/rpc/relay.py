@@ -18,7 +18,6 @@ from meerkat_client.wire.json_text import decode_json
 from meerkat_client.wire.limits import MAX_REQUEST_FRAME
 
 from .answers import error_line, line, result_line
-from .eras import in_older_words, is_older
 from .lines import MAX_LINE, LongLine, id_in_head, id_of_refused, usable_id
 from .options import Options
 
@@ -72,7 +71,6 @@ class Relay:
     def __init__(self, options: Options) -> None:
         self.realm: str | None = None
         self._default_model = options.default_model
-        self._older = is_older(options.contract_version)
         self._pending: dict[int | str, _Asked] = {}
         self._streams: dict[str, str] = {}
         self._tools: dict[str, dict[str, Any]] = {}
@@ -182,11 +180,8 @@ class Relay:
             ours = f"srv-{self._questions_asked}"
             self._questions[ours] = message["id"]
             message = {**message, "id": ours}
-        else:
-            if message["method"] == "session/stream_end":
-                self._streams.pop(message["params"].get("stream_id"), None)
-            if self._older:
-                message = in_older_words(message)
+        elif message["method"] == "session/stream_end":
+            self._streams.pop(message["params"].get("stream_id"), None)
         return line(message)
 
     def lost(self, error: RkatError) -> bytes:

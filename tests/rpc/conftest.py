@@ -1,0 +1,48 @@
+"""A place with a model for each test, and one daemon for as many tests of a module as can share it."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.rpc.rpc_kit import Place
+from tests.rpc.stock_sdk import StockSdk, installed
+from tests.support.gated_model import GatedModel
+
+
+@pytest.fixture
+def model() -> Iterator[GatedModel]:
+    with GatedModel() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_place() -> Iterator[Place]:
+    made = Place()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def place(shared_place: Place, model: GatedModel) -> Iterator[Place]:
+    """A place whose daemon serves all tests of the module; the model is this test's own."""
+    shared_place.use(model.url)
+    yield shared_place
+    shared_place.end_clients()
+
+
+@pytest.fixture
+def own_place(model: GatedModel) -> Iterator[Place]:
+    """A place whose daemon the test may kill."""
+    made = Place()
+    made.use(model.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def sdk_096() -> StockSdk:
+    return installed("0.9.6")
+
+
+@pytest.fixture(scope="session")
+def sdk_052() -> StockSdk:
+    return installed("0.5.2")
