@@ -48,13 +48,17 @@ async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) ->
         if document.get("had_text"):
             into.error.details["text"] = await _text(row, store, document)
     elif "result" in document:
+        kept = document["result"]
+        # In the order of the first answer, so that the two are equal as texts, too.
         into.result = {
             "session_id": row.session_id,
             "session_ref": f"{realm_id}:{row.session_id}",
             "turn_id": row.turn_id,
             "text": await _text(row, store, document),
+            "turns": kept.pop("turns"),
+            "tool_calls": kept.pop("tool_calls"),
             "usage": views.usage(row.usage),
-            **document["result"],
+            **kept,
         }
     else:
         into.error = MeerkatError("The turn ended, but how it ended could not be stored.", code="TURN_LOST")
