@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator
 
 from tests.bench.harness import Row, Scale, best_of, echo_server, folder, instant_daemon, over_rounds
-from tests.bench.instant_daemon import STREAM
+from tests.bench.instant_daemon import HOLD
 from tests.bench.load import Line, Outcome, daemon_lines, echo_lines, frame, hammer
 
 CLIENTS = 64
@@ -38,7 +38,7 @@ def run(scale: Scale) -> Iterator[Row]:
 def held_session(line: Line) -> str:
     """A session with a turn that runs until the daemon ends; `line` waits for it."""
     session: str = line.call("session/create", {"prompt": "hello"})["session_id"]
-    line.send(frame("turn/start", {"session_id": session, "prompt": STREAM}))
+    line.send(frame("turn/start", {"session_id": session, "prompt": HOLD}))
     line.arrived()
     return session
 

@@ -1,11 +1,12 @@
 """The daemon with everything real but the model: that one answers at once, in the process.
 
-A prompt of N characters gets an answer of N characters. One that begins with `stream` gets a word every 5 ms until it
-is interrupted. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into that file.
+A prompt of N characters gets an answer of N characters; `STREAM` a word every 5 ms until it is interrupted, and `HOLD`
+nothing. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into that file.
 """
 
 import cProfile
 import functools
+import math
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -26,7 +27,8 @@ from meerkatd.realms.realm import Realm
 from meerkatd.settings import Settings, parse_settings
 
 STREAM = "stream"
-_WORD_SECONDS = 0.005
+HOLD = "hold"
+_WORD_SECONDS = {STREAM: 0.005, HOLD: math.inf}
 
 
 class InstantProvider:
@@ -45,7 +47,7 @@ class InstantProvider:
 
 @asynccontextmanager
 async def _stream(prompt: str) -> AsyncIterator[AsyncIterator[ModelEvent]]:
-    events = _endless() if prompt.startswith(STREAM) else _at_once(prompt)
+    events = _endless(_WORD_SECONDS[prompt]) if prompt in _WORD_SECONDS else _at_once(prompt)
     try:
         yield events
     finally:
@@ -63,9 +65,9 @@ async def _at_once(prompt: str) -> AsyncIterator[ModelEvent]:
     )
 
 
-async def _endless() -> AsyncIterator[ModelEvent]:
+async def _endless(word_seconds: float) -> AsyncIterator[ModelEvent]:
     while True:
-        await trio.sleep(_WORD_SECONDS)
+        await trio.sleep(word_seconds)
         yield TextDelta("word ")
 
 

@@ -6,9 +6,10 @@ round of each, and each round's first turn is told apart, because it may have to
 
 import statistics
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tests.bench.fill import REALM, add_session, filled
-from tests.bench.harness import Row, Scale, best_of, folder, instant_daemon, over_rounds, timed
+from tests.bench.harness import Row, Scale, best_of, cpu_seconds, folder, instant_daemon, over_rounds, timed
 from tests.bench.load import Line, daemon_lines
 
 from meerkatd.store.api import RealmStore
@@ -27,13 +28,14 @@ def run(scale: Scale) -> Iterator[Row]:
 
     with folder() as root:
         filled(root, fill)
-        with instant_daemon(root), daemon_lines(root, REALM, 1) as (line,):
-            rounds = [[_turns(line, session, scale.of(60, 3)) for session in ids] for _ in range(scale.of(9, 2))]
-    short_warm, long_warm = ([each[place][1:] for each in rounds] for place in (0, 1))
-    short_first, long_first = (statistics.median(each[place][0] for each in rounds) * 1000 for place in (0, 1))
+        with instant_daemon(root) as pid, daemon_lines(root, REALM, 1) as (line,):
+            rounds = [[_turns(line, pid, session, scale.of(60, 3)) for session in ids] for _ in range(scale.of(9, 2))]
+    at_short, at_long = ([each[place] for each in rounds] for place in (0, 1))
+    what = f"turn at {long} messages"
+    short_warm, long_warm = ([each.warm for each in measured] for measured in (at_short, at_long))
     for name, share, goal in (("p50", 0.5, GOAL_RATIO), ("p99", 0.99, None)):
         yield Row(
-            what=f"turn at {long} messages, warm, {name}",
+            what=f"{what}, warm, {name}",
             figure=over_rounds(long_warm, share),
             best=best_of(long_warm, share),
             baseline=over_rounds(short_warm, share),
@@ -41,13 +43,38 @@ def run(scale: Scale) -> Iterator[Row]:
             goal=goal,
             judged="ratio",
         )
-    yield Row(
-        what=f"turn at {long} messages, after another session",
-        figure=long_first,
-        baseline=short_first,
-        against=f"at {SHORT} messages",
-    )
+    for name, of, unit in (("warm, CPU", _cpu_us, "us"), ("after another session", _first_ms, "ms")):
+        yield Row(
+            what=f"{what}, {name}",
+            figure=statistics.median(map(of, at_long)),
+            best=min(map(of, at_long)),
+            unit=unit,
+            baseline=statistics.median(map(of, at_short)),
+            against=f"at {SHORT} messages",
+        )
 
 
-def _turns(line: Line, session: str, times: int) -> list[float]:
-    return timed(lambda: line.call("turn/start", {"session_id": session, "prompt": "go on"}), times)
+class Round(NamedTuple):
+    """Seconds of a round's first turn and of the others, and the daemon's CPU for each of these."""
+
+    first: float
+    warm: list[float]
+    cpu: float
+
+
+def _turns(line: Line, pid: int, session: str, times: int) -> Round:
+    def turn() -> object:
+        return line.call("turn/start", {"session_id": session, "prompt": "go on"})
+
+    (first,) = timed(turn, 1)
+    before = cpu_seconds(pid)
+    warm = timed(turn, times)
+    return Round(first, warm, (cpu_seconds(pid) - before) / times)
+
+
+def _cpu_us(measured: Round) -> float:
+    return measured.cpu * 1e6
+
+
+def _first_ms(measured: Round) -> float:
+    return measured.first * 1e3
