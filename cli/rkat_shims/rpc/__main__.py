@@ -2,9 +2,11 @@
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
+
+# What a shell calls the end by Ctrl-C.
+_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,8 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.freeze()
     gc.enable()
     _occupy_standard_descriptors()
-    # Ctrl-C ends this program as it ends any other, without a traceback on the client's stderr.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         options = parse(list(sys.argv[1:] if argv is None else argv), os.environ)
     except RkatError as error:
@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     for note in options.notes:
         print(f"rkat-rpc: {note}", file=sys.stderr, flush=True)
-    return Loop(options, stdin=0, stdout=1).run()
+    try:
+        return Loop(options, stdin=0, stdout=1).run()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _occupy_standard_descriptors() -> None:

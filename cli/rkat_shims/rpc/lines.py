@@ -101,7 +101,10 @@ def usable_id(value: object) -> int | str | None:
     if type(value) is int:
         return value if -MAX_ID_INTEGER < value < MAX_ID_INTEGER else None
     if type(value) is str:
-        return value if len(value.encode("utf-8", "replace")) <= MAX_ID_BYTES else None
+        try:
+            return value if len(value.encode()) <= MAX_ID_BYTES else None
+        except UnicodeEncodeError:
+            return None
     return None
 
 

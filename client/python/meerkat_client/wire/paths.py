@@ -13,8 +13,6 @@ A socket's path holds 107 bytes on Linux and 103 on macOS. A longer one is reach
 `/proc/self/fd/<directory>`; elsewhere the socket moves to `mk-<hash>` below the next runtime directory that is short.
 """
 
-import base64
-import hashlib
 import os
 import pwd
 import stat
@@ -87,6 +85,11 @@ def user_config_path(environ: Mapping[str, str] | None = None) -> str:
 
 def _digest(path: str) -> str:
     """16 base32 characters (80 bits), lower-case for file systems that ignore case."""
+    # Here and not above: they load OpenSSL, which costs each client of the default state root 3 ms and 0.5 MiB for
+    # nothing.
+    import base64
+    import hashlib
+
     return base64.b32encode(hashlib.sha256(os.fsencode(path)).digest()[:10]).decode().lower()
 
 
