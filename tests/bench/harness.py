@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psutil
+
+from meerkat_client._dial import daemon_record
 
 ROOT = Path(__file__).resolve().parents[2]
 # Longer than any single step takes on a slow machine: what takes longer hangs.
@@ -144,7 +146,10 @@ def process_cost(command: Sequence[str], state_root: str, **variables: str) -> C
 
 @contextmanager
 def folder() -> Iterator[str]:
-    """A short path of our own, gone afterwards; sockets of state roots go below it too while the block runs."""
+    """A short path of our own, for one state root; the sockets go below it too while the block runs.
+
+    Afterwards it is gone, and so is a daemon that a client started in it and that the block, as it failed, left behind.
+    """
     path = tempfile.mkdtemp(prefix="mkb-")
     before = os.environ.get(RUNTIME_DIR)
     os.environ[RUNTIME_DIR] = f"{path}/run"
@@ -155,7 +160,19 @@ def folder() -> Iterator[str]:
             del os.environ[RUNTIME_DIR]
         else:
             os.environ[RUNTIME_DIR] = before
+        record = daemon_record(path)
+        if record is not None and _is_alive(record):
+            end_daemon(record["pid"])
         shutil.rmtree(path)
+
+
+def _is_alive(record: dict[str, Any]) -> bool:
+    """Whether the process that wrote the record still runs, and not a later one with its pid."""
+    try:
+        created = psutil.Process(record["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return abs(created - record["create_time"]) < 1.0
 
 
 def environment(state_root: str, **more: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tests.bench import (
     newest,
     page,
     round_trip,
+    rpc_shims,
     stored_bytes,
     throughput,
     turn_overhead,
@@ -31,4 +32,5 @@ BENCHES: Mapping[str, Bench] = {
     "cold_start": cold_start.run,
     "first_turn": first_turn.run,
     "cli_list": cli_list.run,
+    "rpc_shims": rpc_shims.run,
 }
