@@ -172,7 +172,7 @@ def _is_alive(record: dict[str, Any]) -> bool:
         created = psutil.Process(record["pid"]).create_time()
     except psutil.NoSuchProcess:
         return False
-    return abs(created - record["create_time"]) < 1.0
+    return bool(abs(created - record["create_time"]) < 1.0)
 
 
 def environment(state_root: str, **more: str) -> dict[str, str]:
