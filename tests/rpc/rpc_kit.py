@@ -100,6 +100,7 @@ class Client:
         self.others: list[dict[str, Any]] = []
         self._buffer = b""
         self._last_id = 0
+        self._said: bytes | None = None
 
     def write(self, data: bytes) -> None:
         """Write all of it, however long that takes."""
@@ -164,14 +165,16 @@ class Client:
 
     def end(self) -> tuple[bytes, int]:
         """Close stdin and wait for the end; what stdout still had, and the exit status."""
-        rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        rest, self._said = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self._buffer + rest, self.process.returncode
 
     def words(self) -> str:
         """What it said on stderr, once it has ended."""
         self.process.wait(PATIENCE_SECONDS)
-        assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
+        if self._said is None:
+            assert self.process.stderr is not None
+            self._said = self.process.stderr.read()
+        return self._said.decode()
 
     def kill(self) -> None:
         if self.process.poll() is None:

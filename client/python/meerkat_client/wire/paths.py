@@ -85,7 +85,7 @@ def user_config_path(environ: Mapping[str, str] | None = None) -> str:
 
 def _digest(path: str) -> str:
     """16 base32 characters (80 bits), lower-case for file systems that ignore case."""
-    # Here and not above: they load OpenSSL, which costs each client of the default state root 3 ms and 0.5 MiB for
+    # Here and not above: they load OpenSSL, which would cost each client of the default state root 1 MiB for
     # nothing.
     import base64
     import hashlib
