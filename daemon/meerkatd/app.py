@@ -28,11 +28,11 @@ from .lifecycle.signals import watch_signals
 from .listener.unix import UnixListener
 from .methods.context import Services
 from .methods.dispatch import MethodDispatcher
+from .realms.config.user import UserConfig
 from .realms.realm import Realm
 from .realms.registry import Registry
 from .realms.removal import Removal
 from .realms.trash import Trash
-from .realms.user_config import UserConfig
 from .sessions.clock import now_ms
 from .settings import Settings
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import trio
 
-from meerkatd.realms.config_cell import ConfigCell, Written
-from meerkatd.realms.config_files import ConfigFiles
-from meerkatd.realms.config_write import from_patch, from_text, from_tree
+from meerkatd.realms.config.cell import ConfigCell, Written
+from meerkatd.realms.config.files import ConfigFiles
+from meerkatd.realms.config.write import from_patch, from_text, from_tree
 from meerkatd.sessions.request import KeyedRequest
 
 

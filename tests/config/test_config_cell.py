@@ -11,8 +11,8 @@ import trio
 from tests.config.config_bench import Cell, GatedFiles, is_private, keyed, model
 
 from meerkatd.errors import ConfigConflict, ConfigInvalid, DuplicateInput, InvalidParams, StorageFull, StorageUnknown
-from meerkatd.realms.config_state import KEYS_KEPT, NOTHING, ConfigState, WriteKey, digest_of, settle
-from meerkatd.realms.config_watch import follow
+from meerkatd.realms.config.state import KEYS_KEPT, NOTHING, ConfigState, WriteKey, digest_of, settle
+from meerkatd.realms.config.watch import follow
 
 HANG_SECONDS = 10
 
@@ -155,7 +155,7 @@ async def test_an_edit_in_the_middle_of_a_write_is_not_lost(cell: Cell):
 
         return changed
 
-    from meerkatd.realms.config_write import from_patch
+    from meerkatd.realms.config.write import from_patch
 
     change = edits_first(from_patch({"agent": {"temperature": 1}}))
     with pytest.raises(ConfigConflict):
@@ -335,8 +335,8 @@ def test_a_state_that_cannot_be_read_is_refused(text: str):
 
 
 async def test_a_realm_in_memory_keeps_its_config_in_memory(tmp_path: Path):
-    from meerkatd.realms.config_cell import ConfigCell
-    from meerkatd.realms.config_write import from_tree
+    from meerkatd.realms.config.cell import ConfigCell
+    from meerkatd.realms.config.write import from_tree
 
     cell = ConfigCell("m", files=lambda: None, create=trio.lowlevel.checkpoint)
     for expected in range(3):

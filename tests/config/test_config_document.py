@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from meerkatd.agent.realm_agents import AgentSettings
 from meerkatd.contract.config_document import RESERVED_SERVERS, json_schema, seconds
-from meerkatd.realms.config_check import ConfigFault, check_document
-from meerkatd.realms.config_secrets import SECRETS, redact, restore
-from meerkatd.realms.config_settings import agent_settings, layered, with_defaults
+from meerkatd.realms.config.check import ConfigFault, check_document
+from meerkatd.realms.config.secrets import SECRETS, redact, restore
+from meerkatd.realms.config.settings import agent_settings, layered, with_defaults
 
 
 def settings_of(document: dict[str, Any], *, file_prompt: str | None = None) -> AgentSettings:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meerkatd.realms.merge_patch import merge_patch
+from meerkatd.realms.config.merge_patch import merge_patch
 
 # Appendix A of the RFC, in its order.
 EXAMPLES: list[tuple[Any, Any, Any]] = [

@@ -17,8 +17,8 @@ from meerkatd.agent.provider_pool import ProviderPool
 from meerkatd.agent.realm_agents import AgentSettings, RealmAgents
 from meerkatd.agent.tools.callback import CallbackTools
 from meerkatd.errors import AgentError, ConfigInvalid, MeerkatError, PermissionDenied, RealmDamaged
-from meerkatd.realms.config_settings import MAX_PROMPT_BYTES, RealmSettings
-from meerkatd.realms.user_config import UserConfig
+from meerkatd.realms.config.settings import MAX_PROMPT_BYTES, RealmSettings
+from meerkatd.realms.config.user import UserConfig
 
 NOBODY = Credentials()
 
@@ -155,9 +155,9 @@ async def test_a_prompt_file_that_cannot_be_used_stops_turns(place: Place, tmp_p
 async def test_nothing_is_read_again_while_nothing_has_changed(place: Place, monkeypatch: pytest.MonkeyPatch):
     await place.cell.set(model("gpt-6"))
     # As if the last change were long ago, so that the stamps can be trusted.
-    monkeypatch.setattr("meerkatd.realms.config_files._TICK_NS", -(10**18))
+    monkeypatch.setattr("meerkatd.realms.config.files._TICK_NS", -(10**18))
     first = place.settings.get()
-    monkeypatch.setattr("meerkatd.realms.config_cell.ConfigFiles.read", lambda self: pytest.fail("it was read again"))
+    monkeypatch.setattr("meerkatd.realms.config.cell.ConfigFiles.read", lambda self: pytest.fail("it was read again"))
     assert place.settings.get() is first
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkatd.contract.config import MAX_CONFIG_BYTES
-from meerkatd.realms.config_check import ConfigFault
-from meerkatd.realms.config_secrets import NoSecretToKeep
-from meerkatd.realms.config_text import NotToml, line_of, parse, rewrite, shown, with_secrets
+from meerkatd.realms.config.check import ConfigFault
+from meerkatd.realms.config.secrets import NoSecretToKeep
+from meerkatd.realms.config.text import NotToml, line_of, parse, rewrite, shown, with_secrets
 
 WRITTEN_BY_HAND = """\
 # what this realm is for

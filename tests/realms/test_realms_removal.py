@@ -21,12 +21,12 @@ from meerkatd.errors import (
     StorageFailed,
 )
 from meerkatd.ids import RealmId
-from meerkatd.realms.config_write import from_tree
+from meerkatd.realms.config.user import UserConfig
+from meerkatd.realms.config.write import from_tree
 from meerkatd.realms.realm import Realm
 from meerkatd.realms.registry import Registry
 from meerkatd.realms.removal import Removal
 from meerkatd.realms.trash import Trash
-from meerkatd.realms.user_config import UserConfig
 from meerkatd.sessions.request import AgentOptions, Caller
 from meerkatd.sessions.turn import Turn
 

@@ -24,12 +24,12 @@ from ..contract.config_document import json_schema
 from ..errors import Overloaded
 from ..ids import uuid7
 from ..protocol.port import Call
-from ..realms.config_cell import ConfigVersion, Written
-from ..realms.config_secrets import redact
-from ..realms.config_settings import layered, with_defaults
-from ..realms.config_text import shown
-from ..realms.config_watch import follow
-from ..realms.config_write import from_patch, from_text, from_tree
+from ..realms.config.cell import ConfigVersion, Written
+from ..realms.config.secrets import redact
+from ..realms.config.settings import layered, with_defaults
+from ..realms.config.text import shown
+from ..realms.config.watch import follow
+from ..realms.config.write import from_patch, from_text, from_tree
 from .context import Context
 from .turn import keyed
 

@@ -31,11 +31,11 @@ from ..sessions.recovery import settle_lost_turns
 from ..sessions.sessions import Sessions
 from ..store.api import RealmStore
 from . import manifest as manifests
-from .config_cell import ConfigCell
-from .config_files import ConfigFiles
-from .config_settings import RealmSettings
+from .config.cell import ConfigCell
+from .config.files import ConfigFiles
+from .config.settings import RealmSettings
+from .config.user import UserConfig
 from .manifest import Manifest, Origin
-from .user_config import UserConfig
 
 DEFAULT_BACKEND: BackendName = "sqlite"
 # A caller that repeats a request does so within minutes; a week leaves room for a laptop that was closed meanwhile.

@@ -12,9 +12,9 @@ from ..contract.realm import RealmInfo
 from ..errors import MeerkatError, RealmNotFound, from_os_error
 from ..ids import RealmId
 from . import manifest as manifests
+from .config.user import UserConfig
 from .manifest import Origin
 from .realm import Realm
-from .user_config import UserConfig
 
 # An open realm that nobody used for this long gives back its descriptors and memory.
 IDLE_CLOSE_SECONDS = 300.0

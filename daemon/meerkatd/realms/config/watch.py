@@ -5,8 +5,8 @@ from typing import Any
 
 import trio
 
-from ..errors import MeerkatError, RealmNotFound
-from .config_cell import ConfigCell
+from ...errors import MeerkatError, RealmNotFound
+from .cell import ConfigCell
 
 # How soon an edit by hand is seen when nobody else uses the realm. Only realms that are watched are looked at.
 LOOK_SECONDS = 2.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from ..errors import (
+from ...errors import (
     ConfigConflict,
     ConfigInvalid,
     DuplicateInput,
@@ -24,11 +24,11 @@ from ..errors import (
     StorageUnknown,
     from_os_error,
 )
-from ..sessions.request import KeyedRequest
-from . import config_text
-from .config_check import ConfigFault, check_document
-from .config_files import ABSENT, ConfigFiles, EditedMeanwhile, Stamp
-from .config_state import ConfigState, WriteKey, digest_of, settle
+from ...sessions.request import KeyedRequest
+from . import text as config_text
+from .check import ConfigFault, check_document
+from .files import ABSENT, ConfigFiles, EditedMeanwhile, Stamp
+from .state import ConfigState, WriteKey, digest_of, settle
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ..contract.config import plain_tree
-from ..contract.config_document import ConfigDocument
+from ...contract.config import plain_tree
+from ...contract.config_document import ConfigDocument
 
 
 class ConfigFault(Exception):

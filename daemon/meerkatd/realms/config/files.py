@@ -6,10 +6,10 @@ import stat
 import time
 from typing import NamedTuple
 
-from ..contract.config import MAX_CONFIG_BYTES
-from ..errors import RealmDamaged
-from .config_state import ConfigState, digest_of
-from .durable import write_durably
+from ...contract.config import MAX_CONFIG_BYTES
+from ...errors import RealmDamaged
+from ..durable import write_durably
+from .state import ConfigState, digest_of
 
 CONFIG_NAME = "config.toml"
 STATE_NAME = "config_state.json"

@@ -1,13 +1,13 @@
-"""The three ways to say a new config: a tree of values, a text, a merge patch. Each makes a `config_cell.Change`."""
+"""The three ways to say a new config: a tree of values, a text, a merge patch. Each makes a `cell.Change`."""
 
 from copy import deepcopy
 from typing import Any
 
-from .config_cell import Change, ConfigVersion
-from .config_check import ConfigFault, check_document
-from .config_secrets import NoSecretToKeep, restore
-from .config_text import rewrite, with_secrets
+from .cell import Change, ConfigVersion
+from .check import ConfigFault, check_document
 from .merge_patch import merge_patch
+from .secrets import NoSecretToKeep, restore
+from .text import rewrite, with_secrets
 
 
 def from_tree(tree: dict[str, Any]) -> Change:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from ..errors import from_os_error
-from .config_cell import ConfigVersion, unusable
-from .config_check import ConfigFault, check_document
-from .config_files import ABSENT, Stamp, read_text_file, stamp
-from .config_text import parse
+from ...errors import from_os_error
+from .cell import ConfigVersion, unusable
+from .check import ConfigFault, check_document
+from .files import ABSENT, Stamp, read_text_file, stamp
+from .text import parse
 
 
 class UserConfig:

@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from ..contract.config import MAX_CONFIG_BYTES
-from .config_check import ConfigFault
-from .config_secrets import SHOWN, redact, restore
+from ...contract.config import MAX_CONFIG_BYTES
+from .check import ConfigFault
+from .secrets import SHOWN, redact, restore
 
 _MAX_KEY_PARTS = 200
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""

@@ -9,19 +9,19 @@ from typing import Any
 
 from meerkat_client.wire.credentials import PROVIDERS
 
-from ..agent.agents import AgentDefaults
-from ..agent.credentials import Credentials, ProviderAccess
-from ..agent.models import ModelSettings, ServerSettings
-from ..agent.providers import RetryPolicy, Timeouts
-from ..agent.realm_agents import AgentSettings
-from ..agent.tools.callback import CALLBACK_TIMEOUT_SECONDS
-from ..contract.config_document import ConfigDocument
-from ..errors import ConfigInvalid, MeerkatError
-from .config_cell import ConfigCell, ConfigVersion
-from .config_check import ConfigFault, check_document
-from .config_files import ABSENT, Stamp, read_text_file, stamp
+from ...agent.agents import AgentDefaults
+from ...agent.credentials import Credentials, ProviderAccess
+from ...agent.models import ModelSettings, ServerSettings
+from ...agent.providers import RetryPolicy, Timeouts
+from ...agent.realm_agents import AgentSettings
+from ...agent.tools.callback import CALLBACK_TIMEOUT_SECONDS
+from ...contract.config_document import ConfigDocument
+from ...errors import ConfigInvalid, MeerkatError
+from .cell import ConfigCell, ConfigVersion
+from .check import ConfigFault, check_document
+from .files import ABSENT, Stamp, read_text_file, stamp
 from .merge_patch import merge_patch
-from .user_config import UserConfig
+from .user import UserConfig
 
 # Some 60,000 tokens; a longer system prompt is a file named by mistake.
 MAX_PROMPT_BYTES = 256 * 1024
