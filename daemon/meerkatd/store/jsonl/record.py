@@ -31,6 +31,7 @@ DOCUMENTS = frozenset({"meta", "prompt", "holder", "detail", "body", "arguments"
 MAX_DEPTH = 100
 
 _HEAD = re.compile(rb'\{"n":(\d+),"type":"([a-z_]+)"(?:,"commit":(\d+),"synced":(\d+))?(?:,"ordinal":(\d+))?')
+_START = b'{"n":'
 _END = re.compile(rb',"crc":"[0-9a-f]{8}"\}\n')
 # A message may hold texts that look like lines of ours. Beyond so many they are not looked at.
 _MOST_PARTS = 64
@@ -106,7 +107,7 @@ def sealed_parts(line: bytes) -> Iterator[Head]:
 
 def looks_whole(line: bytes) -> bool:
     """Whether a line that is not sealed has a line's beginning and end, as one with a changed byte inside has."""
-    return _HEAD.match(line) is not None and _END.fullmatch(line[-TAIL_BYTES:]) is not None
+    return line.startswith(_START) and _END.fullmatch(line[-TAIL_BYTES:]) is not None
 
 
 def message_start(n: int) -> bytes:
