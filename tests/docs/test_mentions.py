@@ -18,6 +18,7 @@ from meerkatd.contract.config_document import json_schema
 from meerkatd.contract.methods import METHODS
 from rkat.argv import prepare
 from rkat.tree import root_command
+from rkat_shims.rpc.options import FLAGS as RPC_FLAGS
 
 from .pages import GENERATED, PAGES, ROOT, WRITTEN, Page
 from .transcripts import steps
@@ -102,7 +103,7 @@ def test_every_command_on_a_page_exists_with_its_flags(page: Page) -> None:
 @PAGE
 def test_every_flag_on_a_page_exists(page: Page) -> None:
     mentioned = {span.split()[0] for span in page.spans() if re.match("--?[a-z]", span)}
-    assert mentioned <= ALL_FLAGS | DAEMON_FLAGS | OTHER_FLAGS | {"--help", "-h"}
+    assert mentioned <= ALL_FLAGS | DAEMON_FLAGS | OTHER_FLAGS | set(RPC_FLAGS) | {"--help", "-h"}
 
 
 @PAGE
