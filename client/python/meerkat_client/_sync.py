@@ -13,7 +13,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from . import _dial
 from ._interrupts import InterruptGate
@@ -71,7 +71,7 @@ class BlockingClient:
         start: bool = True,
         deadline: float = _dial.DEFAULT_DEADLINE_SECONDS,
         _command: Sequence[str] = ("-m", "meerkatd"),
-    ) -> "BlockingClient":
+    ) -> Self:
         """Connect, start a daemon if need be, and initialize.
 
         Args:
@@ -112,7 +112,7 @@ class BlockingClient:
                 return client
         raise AssertionError("unreachable")
 
-    def __enter__(self) -> "BlockingClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

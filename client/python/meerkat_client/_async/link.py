@@ -1,0 +1,228 @@
+"""The connection that all tasks of a client share, and that is made anew when it was lost.
+
+One task of the client's own receives and gives each reply to whoever waits for it. A connection that is lost while
+nobody needs it stays lost until somebody does: a client that only exists does not start the daemon again that was just
+stopped. Tools count as a need.
+"""
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .._protocol import Pending, ServerRequest
+from ..errors import RkatError
+from ..following import Losses
+from ..options import ConnectOptions, explain
+from ..requests import Ask
+from ..tools import METHOD, Tool, Toolbox, answer, failure
+from ..types import Initialized
+from ..wire.limits import MAX_IN_FLIGHT
+from .connection import Connection
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# The daemon takes MAX_IN_FLIGHT requests of a connection at a time and refuses more. Turns may take hours, so they get
+# no more than a part of that: an interrupt has to get through.
+_SHORT_CALLS: Final = 8
+_TURNS: Final = MAX_IN_FLIGHT - _SHORT_CALLS
+# How long somebody who takes a turn back waits for its end, so that the session is free afterwards. An interrupted
+# turn is committed within milliseconds, unless the disk is failing.
+TAKE_BACK_SECONDS: Final = 5.0
+
+
+class Link:
+    """See the module. `open` first, `close` last, both in the same task."""
+
+    def __init__(self, options: ConnectOptions, tools: Toolbox[Any]) -> None:
+        self._options = options
+        self._tools = tools
+        self._offered = 0
+        self._connection: Connection | None = None
+        self._waiting: dict[Pending, anyio.Event] = {}
+        self._opening = anyio.Lock()
+        self._limits = {True: anyio.CapacityLimiter(_TURNS), False: anyio.CapacityLimiter(_SHORT_CALLS)}
+        self._streams: set[Connection] = set()
+        self._tasks: TaskGroup = anyio.create_task_group()
+        self._closed = False
+        self.info: Initialized
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "lost" if self._current_or_none() is None else "connected"
+        return f"<Link {state} waiting={len(self._waiting)} streams={len(self._streams)}>"
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            RkatError: as `Connection.open`.
+        """
+        await self._tasks.__aenter__()
+        try:
+            await self.ready()
+        except BaseException as error:
+            await self.close(type(error), error, error.__traceback__)
+            raise
+
+    async def close(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """End the connection and its streams; turns go on without them. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        for stream in list(self._streams):
+            stream.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._wake()
+        self._tasks.cancel_scope.cancel()
+        # What happens in the body of the client is not told to the task group: it would wrap it into a group.
+        await self._tasks.__aexit__(None, None, None)
+
+    # Asking
+
+    async def ask(self, ask: Ask[T]) -> T:
+        """Ask and wait. A request that may be repeated outlives the loss of its connection.
+
+        Raises:
+            RkatError: what was answered, or DAEMON_UNAVAILABLE.
+
+        Cancellation: the request is taken back. A turn is interrupted then, and its end is waited for.
+        """
+        losses = Losses()
+        async with self._limits[ask.runs_turn]:
+            while True:
+                try:
+                    connection = await self.ready()
+                    return ask.parse(await self._call(connection, ask.method, ask.params, grace=ask.runs_turn))
+                except RkatError as error:
+                    if self._closed:
+                        raise
+                    losses.count(explain(error, self.info), repeatable=ask.repeatable)
+
+    async def ready(self) -> Connection:
+        """The connection, alive and with all tools offered."""
+        self._refuse_if_closed()
+        connection = self._current_or_none()
+        if connection is not None and self._offered == self._tools.version:
+            return connection
+        async with self._opening:
+            connection = self._current_or_none()
+            if connection is None:
+                connection = await self._open(self._options)
+                self._connection, self._offered = connection, 0
+                self.info = connection.info
+                self._tasks.start_soon(self._receive, connection)
+            if self._offered != self._tools.version:
+                version = self._tools.version
+                await self._call(connection, "tools/register", {"tools": self._tools.definitions()})
+                self._offered = version
+        return connection
+
+    async def stream_connection(self) -> Connection:
+        """A connection of a stream's own, to the same realm. Give it back to `end_stream`."""
+        await self.ready()
+        connection = await self._open(self._options)
+        self._streams.add(connection)
+        return connection
+
+    def end_stream(self, connection: Connection) -> None:
+        self._streams.discard(connection)
+        connection.close()
+
+    async def _open(self, options: ConnectOptions) -> Connection:
+        known = getattr(self, "info", None)
+        connection = await Connection.open(options, realm_id=known["realm_id"] if known is not None else None)
+        try:
+            self._refuse_if_closed()
+        except RkatError:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise closed()
+
+    def _current_or_none(self) -> Connection | None:
+        connection = self._connection
+        return None if connection is None or connection.lost is not None or connection.hung_up() else connection
+
+    async def _call(
+        self, connection: Connection, method: str, params: Mapping[str, Any], *, grace: bool = False
+    ) -> Any:
+        pending = connection.begin(method, params)
+        event = self._waiting[pending] = anyio.Event()
+        try:
+            self._flush(connection)
+            await event.wait()
+        except BaseException:
+            connection.take_back(pending)
+            if grace:
+                with anyio.move_on_after(TAKE_BACK_SECONDS, shield=True):
+                    await event.wait()
+            raise
+        finally:
+            del self._waiting[pending]
+            connection.forget(pending)
+        return pending.result()
+
+    # The client's own tasks
+
+    async def _receive(self, connection: Connection) -> None:
+        while connection.lost is None:
+            await connection.receive()
+            while connection.arrived:
+                item = connection.arrived.popleft()
+                if isinstance(item, ServerRequest):
+                    self._tasks.start_soon(self._answer, connection, item)
+            self._wake()
+        connection.close()
+        if self._tools and not self._closed:
+            await self._offer_again()
+
+    async def _offer_again(self) -> None:
+        """Turns that others start may call the tools, so a new connection is made at once."""
+        try:
+            await self.ready()
+        except RkatError as error:
+            log.warning("the tools of this client are not offered any more: %s", error)
+
+    async def _answer(self, connection: Connection, request: ServerRequest) -> None:
+        tool = self._tools.find(request.params) if request.method == METHOD else None
+        if tool is None:
+            connection.refuse(request, f"This client does not carry out {request.params.get('name', request.method)}.")
+        else:
+            connection.answer(request, await _carried_out(tool, request.params.get("arguments") or {}))
+        self._flush(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        if connection.unsent and not self._closed:
+            self._tasks.start_soon(connection.flush)
+
+    def _wake(self) -> None:
+        for pending, event in self._waiting.items():
+            if pending.done:
+                event.set()
+
+
+async def _carried_out(tool: Tool[Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return answer(await tool.handler(arguments))
+    except Exception as error:
+        return failure(tool, error)
+
+
+def closed() -> RkatError:
+    return RkatError(
+        "DAEMON_UNAVAILABLE", "This client is closed.", retryable=False, hint="Connect it, or make another one."
+    )

@@ -1,0 +1,153 @@
+"""A session, as one holds it in one's hands; as that of the asynchronous client."""
+
+from collections.abc import Mapping
+from typing import Unpack
+
+from .. import requests
+from ..history import SessionHistory
+from ..options import Prompt, TurnOptions
+from ..results import InterruptResult, RunResult, SessionDetails, Usage
+from ..types import ContextInjected
+from .link import Link
+from .streams import EventStream, EventSubscription
+
+
+class SessionHandle:
+    """What one can do with a session without running a turn of one's own."""
+
+    def __init__(self, link: Link, session_id: str, ref: str | None = None) -> None:
+        self._link = link
+        self._id = session_id
+        self._ref = ref
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._id}>"
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def ref(self) -> str:
+        """`realm:id`, which names the session in every realm."""
+        return self._ref or f"{self._link.info['realm_id']}:{self._id}"
+
+    def read(self) -> SessionDetails:
+        """What the session is, and how its last turn ended."""
+        return self._link.ask(requests.read_session(self._id))
+
+    def history(self, offset: int = 0, limit: int | None = None) -> SessionHistory:
+        """Committed messages, oldest first; 100 of them without a limit, and 1000 at most."""
+        return self._link.ask(requests.history(self._id, offset, limit))
+
+    def interrupt(self, turn_id: str | None = None) -> InterruptResult:
+        """Stop the running turn, whoever started it; answered when what it had produced is committed.
+
+        Raises:
+            SessionNotRunningError: no turn is running, or not the one that is named.
+        """
+        return self._link.ask(requests.interrupt(self._id, turn_id))
+
+    def archive(self, *, idempotency_key: str | None = None) -> None:
+        """Take it off the list; its history stays readable, and every change is refused."""
+        self._link.ask(requests.set_archived(self._id, True, idempotency_key))
+
+    def unarchive(self, *, idempotency_key: str | None = None) -> None:
+        """Undo `archive`."""
+        self._link.ask(requests.set_archived(self._id, False, idempotency_key))
+
+    def label(self, labels: Mapping[str, str | None]) -> dict[str, str]:
+        """Set labels, or remove those that are None, and leave the others; returns all of them."""
+        return self._link.ask(requests.label(self._id, labels))
+
+    def inject_context(
+        self, text: str, *, source: str | None = None, idempotency_key: str | None = None
+    ) -> ContextInjected:
+        """Add to the transcript without asking for an answer.
+
+        Its `status` is `applied`; `staged` while a turn runs, whose next step then sees it; or `duplicate`.
+        """
+        return self._link.ask(requests.inject_context(self._id, text, source, idempotency_key))
+
+    def subscribe_events(self, *, cursor: int | None = None) -> EventSubscription:
+        """Follow what happens in the session.
+
+        Args:
+            cursor: events after this one; without it from the start of the running turn, or from now.
+        """
+        return EventSubscription(self._link, self._id, cursor=cursor).open()
+
+
+class Session(SessionHandle):
+    """A session that takes turns.
+
+    The properties beside `id` and `ref` are those of the last turn that this object ran.
+    """
+
+    def __init__(self, link: Link, session_id: str, ref: str | None = None, result: RunResult | None = None) -> None:
+        super().__init__(link, session_id, ref)
+        self._last_result = result
+
+    @property
+    def last_result(self) -> RunResult | None:
+        return self._last_result
+
+    @property
+    def text(self) -> str:
+        return self._last_result.text if self._last_result is not None else ""
+
+    @property
+    def usage(self) -> Usage:
+        return self._last_result.usage if self._last_result is not None else Usage()
+
+    @property
+    def turns(self) -> int:
+        """Calls of the model in the last turn."""
+        return self._last_result.turns if self._last_result is not None else 0
+
+    @property
+    def tool_calls(self) -> int:
+        return self._last_result.tool_calls if self._last_result is not None else 0
+
+    def turn(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> RunResult:
+        """Run one turn and wait for its result, over lost connections if need be.
+
+        Raises:
+            SessionBusyError: another turn is running; at once, naming who runs it.
+            TurnError: it failed, was interrupted, or was lost with its daemon; the session can go on.
+            KeyboardInterrupt: the turn is interrupted, what it had produced is kept, and its end was waited for.
+        """
+        result = self._link.ask(requests.turn(self._id, prompt, options))
+        self.note(result)
+        return result
+
+    def stream(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> EventStream:
+        """One turn, with its events as they come; it starts when the stream is entered or iterated."""
+        ask = requests.turn(self._id, prompt, options)
+        return EventStream(self._link, ask, session=self, session_id=self._id)
+
+    def fork_at(self, message_index: int, *, idempotency_key: str | None = None) -> "Session":
+        """A new session that begins with the first `message_index` messages of this one, which stays as it is."""
+        forked = self._link.ask(requests.fork_at(self._id, message_index, idempotency_key))
+        return Session(self._link, forked["session_id"], forked["session_ref"])
+
+    def note(self, result: RunResult) -> None:
+        """Take a turn's result as the last one."""
+        self._last_result = result
+
+
+class DeferredSession(SessionHandle):
+    """A session whose first turn has not run yet; everybody sees it, and it outlives this program."""
+
+    def start_turn(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> RunResult:
+        """Run the first turn: the prompt of the session and this one together. Raises as `Session.turn`."""
+        return self._link.ask(requests.turn(self._id, prompt, options))
+
+    def stream(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> EventStream:
+        """As `start_turn`, with the events as they come."""
+        ask = requests.turn(self._id, prompt, options)
+        return EventStream(self._link, ask, session=None, session_id=self._id)
+
+    def session(self) -> Session:
+        """The same session, for the turns after the first one."""
+        return Session(self._link, self._id, self._ref)
