@@ -1,0 +1,182 @@
+/** The client: a connection to the daemon, bound to one realm, and what can be asked over it. */
+
+import { errorOf } from "./errors.js";
+import { EventStream, EventSubscription, type SubscribeOptions } from "./events.js";
+import { Link, withKey, type ConnectOptions } from "./link.js";
+import {
+  DeferredSession,
+  injectContext,
+  Session,
+  type Cancellable,
+  type HistoryOptions,
+  type InjectOptions,
+  type Prompt,
+} from "./session.js";
+import { Tools, type ToolHandler } from "./tools.js";
+import { runTurn } from "./turns.js";
+import type {
+  Capability,
+  Catalog,
+  ConfigEnvelope,
+  ContextInjected,
+  Initialized,
+  Methods,
+  SessionCreate,
+  SessionHistory,
+  SessionInfo,
+  SessionList,
+  SessionSummary,
+} from "./types.js";
+
+export type CreateOptions = Omit<SessionCreate, "prompt" | "initialTurn" | "sessionEvents"> & Cancellable;
+
+export interface ConfigWriteOptions {
+  /** Refuse with CONFIG_CONFLICT unless the config has this generation. */
+  expectedGeneration?: number;
+  idempotencyKey?: string;
+}
+
+/**
+ * A client of the daemon. `connect` it, use it, `close` it; or `await using client = await new MeerkatClient().connect()`.
+ *
+ * A connection that is lost is made anew by what needs it next, in the same realm. A turn runs once, whatever becomes of
+ * the connection; every method throws a `MeerkatError`.
+ */
+export class MeerkatClient {
+  readonly #tools = new Tools();
+  #link: Link | undefined;
+  #capabilities: Capability[] = [];
+
+  /**
+   * Connect, and start a daemon when none runs. Without `realmId`, `workspace` or `isolated` the realm is a fresh one.
+   *
+   * @throws MeerkatError DAEMON_UNAVAILABLE, VERSION_MISMATCH, PERMISSION_DENIED, or what the daemon answered.
+   */
+  async connect(options: ConnectOptions = {}): Promise<this> {
+    if (this.#link !== undefined) throw errorOf("INVALID_REQUEST", "This client is connected already.");
+    const answer = (method: string, params: unknown): Promise<unknown> | undefined => this.#tools.answer(method, params);
+    const link = new Link(options, answer, () => this.#tools.definitions());
+    try {
+      this.#capabilities = (await link.call("capabilities/get", {})).capabilities;
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+    this.#link = link;
+    return this;
+  }
+
+  /** End the connection. Turns go on without it. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#link?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** What the daemon said about itself and the realm. */
+  get info(): Initialized {
+    return this.#connected.info!;
+  }
+
+  /** What the daemon can do. */
+  get capabilities(): readonly Capability[] {
+    return this.#capabilities;
+  }
+
+  hasCapability(id: string): boolean {
+    return this.#capabilities.some((capability) => capability.id === id);
+  }
+
+  /** @throws MeerkatError CAPABILITY_UNAVAILABLE. */
+  requireCapability(id: string): void {
+    if (!this.hasCapability(id)) throw errorOf("CAPABILITY_UNAVAILABLE", `This daemon lacks the capability ${id}.`);
+  }
+
+  /** Any request of the method reference, asked once. */
+  request<M extends keyof Methods>(method: M, params: Methods[M]["params"]): Promise<Methods[M]["result"]> {
+    return this.#connected.callOnce(method, params);
+  }
+
+  /** Offer a tool to the turns of this realm, for as long as this client is connected. The same name replaces. */
+  async registerTool(
+    name: string,
+    description: string,
+    inputSchema: Record<string, unknown>,
+    handler: ToolHandler,
+  ): Promise<void> {
+    this.#tools.add({ name, description, inputSchema }, handler);
+    if (this.#link !== undefined) await this.#link.call("tools/register", { tools: [{ name, description, inputSchema }] });
+  }
+
+  /** A new session, with its first turn. A first turn that fails leaves the session: `details.session_id` names it. */
+  async createSession(prompt: Prompt, options: CreateOptions = {}): Promise<Session> {
+    const { signal, ...rest } = options;
+    const params: SessionCreate = { ...rest, prompt };
+    const link = this.#connected;
+    return new Session(link, await runTurn(link, { method: "session/create", params, signal }));
+  }
+
+  /** A new session whose first turn is followed. It begins at once. */
+  createSessionStreaming(prompt: Prompt, options: CreateOptions = {}): EventStream {
+    const { signal, ...rest } = options;
+    const params: SessionCreate = { ...rest, prompt };
+    const link = this.#connected;
+    return new EventStream(undefined, (stream) => runTurn(link, { method: "session/create", params, signal, stream }));
+  }
+
+  /** A new session whose first turn is still to come. */
+  async createDeferredSession(prompt: Prompt, options: Omit<CreateOptions, "signal"> = {}): Promise<DeferredSession> {
+    const params: SessionCreate = withKey({ ...options, prompt, initialTurn: "deferred" });
+    const { sessionId, sessionRef } = await this.#connected.call("session/create", params);
+    return new DeferredSession(this.#connected, sessionId, sessionRef);
+  }
+
+  /** Sessions, newest change first. */
+  async listSessions(options: SessionList = {}): Promise<SessionSummary[]> {
+    return (await this.#connected.call("session/list", options)).sessions;
+  }
+
+  readSession(sessionId: string): Promise<SessionInfo> {
+    return this.#connected.call("session/read", { sessionId });
+  }
+
+  /** Committed messages, oldest first. */
+  readSessionHistory(sessionId: string, options: HistoryOptions = {}): Promise<SessionHistory> {
+    return this.#connected.call("session/history", { sessionId, ...options });
+  }
+
+  /** Follow what happens in a session, whoever makes it happen. */
+  subscribeSessionEvents(sessionId: string, options: SubscribeOptions = {}): Promise<EventSubscription> {
+    return EventSubscription.open(this.#connected, sessionId, options);
+  }
+
+  /** Add to a session's transcript without running a turn. */
+  injectContext(sessionId: string, text: string, options: InjectOptions = {}): Promise<ContextInjected> {
+    return injectContext(this.#connected, sessionId, text, options);
+  }
+
+  getConfig(): Promise<ConfigEnvelope> {
+    return this.#connected.call("config/get", {});
+  }
+
+  /** Replace the realm's config. */
+  setConfig(config: Record<string, unknown>, options: ConfigWriteOptions = {}): Promise<ConfigEnvelope> {
+    return this.#connected.call("config/set", withKey({ ...options, config }));
+  }
+
+  /** Change the realm's config by a JSON merge patch (RFC 7396). */
+  patchConfig(patch: Record<string, unknown>, options: ConfigWriteOptions = {}): Promise<ConfigEnvelope> {
+    return this.#connected.call("config/patch", withKey({ ...options, patch }));
+  }
+
+  getModelsCatalog(): Promise<Catalog> {
+    return this.#connected.call("models/catalog", {});
+  }
+
+  get #connected(): Link {
+    if (this.#link === undefined) throw errorOf("INVALID_REQUEST", "This client is not connected; call connect first.");
+    return this.#link;
+  }
+}

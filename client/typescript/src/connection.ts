@@ -1,0 +1,151 @@
+/**
+ * One connection to the daemon: calls that wait, what the daemon tells, and what it asks.
+ *
+ * Frames are handled in the order in which they came, and each one completely before the next: whoever waits for a reply
+ * has been given every event that preceded it.
+ */
+
+import type { Socket } from "node:net";
+
+import { errorOf, fromErrorObject, MeerkatError } from "./errors.js";
+import { decode, encodeFrame, FrameReader } from "./framing.js";
+import { Routes } from "./routes.js";
+import { fromWire, toWire } from "./shapes.js";
+import { CALLS, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, NOTIFICATIONS } from "./tables.js";
+import type { Methods } from "./types.js";
+
+const METHOD_NOT_FOUND = -32601;
+const INTERNAL_ERROR = -32603;
+
+/** Answers a request of the daemon; undefined when there is no such method. */
+export type Answerer = (method: string, params: unknown) => Promise<unknown> | undefined;
+
+/** A request in flight. */
+export interface Call<R> {
+  readonly id: number;
+  readonly reply: Promise<R>;
+}
+
+interface Waiting {
+  resultShape: string;
+  resolve(result: unknown): void;
+  reject(error: MeerkatError): void;
+  /** Called with the result before anything that came after it is handled. */
+  onResult: ((result: never) => void) | undefined;
+}
+
+export class Connection {
+  readonly routes = new Routes();
+  /** Why it is of no more use. */
+  lost: MeerkatError | undefined;
+  readonly #socket: Socket;
+  readonly #answer: Answerer;
+  readonly #reader = new FrameReader(MAX_REPLY_FRAME);
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  constructor(socket: Socket, answer: Answerer) {
+    this.#socket = socket;
+    this.#answer = answer;
+    socket.on("data", (data) => this.#receive(data));
+    socket.on("error", (error) => this.#lose(unavailable(`The connection to the daemon broke: ${error.message}.`)));
+    socket.on("close", () => this.#lose(unavailable("The daemon closed the connection.")));
+  }
+
+  /**
+   * Ask. The reply rejects with the daemon's error, or with `lost` when the connection ends first.
+   *
+   * @throws MeerkatError INVALID_PARAMS or REQUEST_TOO_LARGE: it cannot be sent, nothing was begun.
+   */
+  call<M extends keyof Methods>(
+    method: M,
+    params: Methods[M]["params"],
+    onResult?: (result: Methods[M]["result"]) => void,
+  ): Call<Methods[M]["result"]> {
+    if (this.lost !== undefined) throw this.lost;
+    const [paramsShape, resultShape] = CALLS[method]!;
+    const id = this.#lastId + 1;
+    const request = { jsonrpc: "2.0", id, method, params: toWire(paramsShape, params) };
+    this.#socket.write(encodeFrame(request, MAX_REQUEST_FRAME));
+    this.#lastId = id;
+    const reply = new Promise<Methods[M]["result"]>((resolve, reject) => {
+      this.#waiting.set(id, { resultShape, resolve: resolve as (result: unknown) => void, reject, onResult });
+    });
+    return { id, reply };
+  }
+
+  /** Take a call back; one that runs a turn is interrupted. Its reply still comes. */
+  cancel(call: Call<unknown>): void {
+    if (this.#waiting.has(call.id)) this.#send({ jsonrpc: "2.0", method: "cancel", params: { request_id: call.id } });
+  }
+
+  /** End it. Turns go on without it. */
+  close(error: MeerkatError): void {
+    this.#lose(error);
+  }
+
+  #send(message: unknown): void {
+    if (this.lost === undefined) this.#socket.write(encodeFrame(message, MAX_REQUEST_FRAME));
+  }
+
+  #receive(data: Buffer): void {
+    this.#reader.feed(data);
+    try {
+      for (let body = this.#reader.next(); body !== undefined; body = this.#reader.next()) this.#take(decode(body));
+    } catch (error) {
+      if (!(error instanceof MeerkatError)) throw error;
+      this.#lose(unavailable(`The daemon broke the protocol: ${error.message}`, error));
+    }
+  }
+
+  #take(message: unknown): void {
+    const { id, method, params, result, error } = message as Record<string, unknown>;
+    if (typeof method === "string") {
+      if (typeof id === "string") void this.#reply(id, method, params);
+      else if (NOTIFICATIONS[method] !== undefined) this.routes.deliver(method, fromWire(NOTIFICATIONS[method], params));
+      return;
+    }
+    // The daemon could not read a request of ours and cannot say which: no call can be trusted to end.
+    if (id === null && error !== undefined) throw fromErrorObject(error);
+    const waiting = this.#waiting.get(id as number);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id as number);
+    if (error !== undefined) {
+      waiting.reject(fromErrorObject(error));
+      return;
+    }
+    const value = fromWire(waiting.resultShape, result) as never;
+    waiting.onResult?.(value);
+    waiting.resolve(value);
+  }
+
+  async #reply(id: string, method: string, params: unknown): Promise<void> {
+    const answer = this.#answer(method, params);
+    if (answer === undefined) {
+      this.#refuse(id, METHOD_NOT_FOUND, `No handler for ${method}.`);
+      return;
+    }
+    try {
+      this.#send({ jsonrpc: "2.0", id, result: await answer });
+    } catch (error) {
+      this.#refuse(id, INTERNAL_ERROR, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #refuse(id: string, code: number, message: string): void {
+    this.#send({ jsonrpc: "2.0", id, error: { code, message: message.toWellFormed().slice(0, 4096) } });
+  }
+
+  #lose(error: MeerkatError): void {
+    if (this.lost !== undefined) return;
+    this.lost = error;
+    this.#socket.destroy();
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
+    this.routes.lost(error);
+  }
+}
+
+function unavailable(message: string, cause?: unknown): MeerkatError {
+  return errorOf("DAEMON_UNAVAILABLE", message, { cause });
+}

@@ -1,0 +1,1 @@
+"""Golden vectors, and the test of the Python side against them."""
