@@ -1,100 +1,23 @@
-"""The daemon in this process, with its real socket and store and a scripted provider, and a client of each door."""
+"""Each behaviour runs through each door of the daemon."""
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import trio
-from tests.behaviours.surfaces import Peer, open_door
-from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
+from tests.support.house import House, running_house
 
-from meerkat_client.wire.paths import places
-from meerkatd.app import Daemon
-from meerkatd.lifecycle.ready import ReadyPipe
-from meerkatd.settings import Settings
+__all__ = ["House"]
 
 SURFACES = ("framed", "ws-cbor", "ws-json")
 # Any of these tests takes milliseconds; what hangs is told as such.
 HANG_SECONDS = 20
 
 
-@dataclass
-class House:
-    """A running daemon and what a test wants to reach of it."""
-
-    settings: Settings
-    provider: ScriptedProvider
-    connect: Callable[..., AbstractAsyncContextManager[Peer]]
-    start: Callable[["House"], Awaitable[None]]
-    ended: trio.Event = field(default_factory=trio.Event)
-
-    async def restart(self) -> None:
-        """Stop the daemon in order and start another one over the same files."""
-        async with self.connect() as peer:
-            await peer.call("daemon/stop")
-        await self.ended.wait()
-        self.ended = trio.Event()
-        await self.start(self)
-
-    def realm_folders(self) -> list[str]:
-        folder = os.path.join(self.settings.state_root, "realms")
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-
-
-class Ready(ReadyPipe):
-    """The daemon's word that it accepts, for a test in the same process."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.event = trio.Event()
-
-    def ready(self) -> None:
-        self.event.set()
-
-
-async def _no_preload() -> None:
-    await trio.lowlevel.checkpoint()
-
-
 @pytest.fixture(params=SURFACES)
-async def house(request, nursery):
-    with trio.fail_after(HANG_SECONDS):
-        async with AsyncExitStack() as stack:
-            # A socket's path is short; pytest's own folders are not.
-            root = stack.enter_context(tempfile.TemporaryDirectory(prefix="md-"))
-            os.chmod(root, 0o700)
-            settings = Settings(places=places(f"{root}/state", runtime_dir=f"{root}/run"), drain_seconds=5.0)
-            os.mkdir(settings.state_root, 0o700)
-            provider = ScriptedProvider()
-
-            async def run(ready: Ready, ended: trio.Event) -> None:
-                daemon = Daemon(
-                    settings, make_agents=lambda realm: ScriptedAgents(provider, realm.tools), preload=_no_preload
-                )
-                await daemon.run(ready)
-                ended.set()
-
-            async def start(house: House) -> None:
-                ready = Ready()
-                nursery.start_soon(run, ready, house.ended)
-                await ready.event.wait()
-
-            @asynccontextmanager
-            async def connect(**initialize: Any) -> AsyncIterator[Peer]:
-                async with open_door(request.param, settings.socket_path) as door, trio.open_nursery() as inner:
-                    peer = Peer(door, inner)
-                    inner.start_soon(peer.read)
-                    if initialize.pop("greet", True):
-                        initialize.setdefault("client", {"name": "test", "version": "1", "surface": request.param})
-                        await peer.call("initialize", **initialize)
-                    yield peer
-                    inner.cancel_scope.cancel()
-
-            house = House(settings, provider, connect, start)
-            await start(house)
+async def house(request):
+    # A socket's path is short; pytest's own folders are not.
+    with trio.fail_after(HANG_SECONDS), tempfile.TemporaryDirectory(prefix="md-") as root:
+        os.chmod(root, 0o700)
+        async with running_house(root, surface=request.param) as house:
             yield house
-            nursery.cancel_scope.cancel()
