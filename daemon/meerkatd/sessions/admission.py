@@ -177,6 +177,8 @@ class Admission:
         keyed: KeyedRequest | None,
     ) -> Turn:
         async with self._live.hold(session_id) as session:
+            # Before anything is built: a busy session refuses as fast as it can. `admit` decides.
+            session.check_unused()
             at_ms = self._now_ms()
             turn = self._new_turn(caller, ordinal=session.row.turn_count, first_cursor=session.events.last, at_ms=at_ms)
             session.admit(turn)

@@ -16,6 +16,8 @@ from .turn import Turn
 
 # Fields of a result that other columns of the row tell.
 _TOLD_BY_ROW = ("session_id", "session_ref", "turn_id", "text", "usage")
+# What most turns have, and which is therefore left out.
+_USUAL = {"turns": 1, "tool_calls": 0, "stop_reason": "end_turn"}
 
 
 def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
@@ -31,11 +33,13 @@ def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
         document["answer"] = first_seq + answers[-1]
     if turn.error is None:
         assert turn.result is not None, "a turn that has ended has a result or an error"
-        document["result"] = {key: value for key, value in turn.result.items() if key not in _TOLD_BY_ROW}
+        kept = {key: value for key, value in turn.result.items() if key not in _TOLD_BY_ROW}
+        document["result"] = {key: value for key, value in kept.items() if _USUAL.get(key) != value}
     else:
         details = {key: value for key, value in turn.error.details.items() if key != "text"}
         document["error"] = {"code": turn.error.code, "message": turn.error.message, "details": details}
-        document["had_text"] = "text" in turn.error.details
+        if "text" in turn.error.details:
+            document["had_text"] = True
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -48,17 +52,20 @@ async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) ->
         if document.get("had_text"):
             into.error.details["text"] = await _text(row, store, document)
     elif "result" in document:
-        kept = document["result"]
+        kept = {**_USUAL, **document["result"]}
         # In the order of the first answer, so that the two are equal as texts, too.
         into.result = {
             "session_id": row.session_id,
             "session_ref": f"{realm_id}:{row.session_id}",
             "turn_id": row.turn_id,
             "text": await _text(row, store, document),
-            "turns": kept.pop("turns"),
-            "tool_calls": kept.pop("tool_calls"),
+            "turns": kept["turns"],
+            "tool_calls": kept["tool_calls"],
             "usage": views.usage(row.usage),
-            **kept,
+            "model": kept["model"],
+            "provider": kept["provider"],
+            "stop_reason": kept["stop_reason"],
+            "cursor": kept["cursor"],
         }
     else:
         into.error = MeerkatError("The turn ended, but how it ended could not be stored.", code="TURN_LOST")

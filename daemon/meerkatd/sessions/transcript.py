@@ -15,8 +15,10 @@ import trio
 from ..contract.message import Message
 from ..store.api import RealmStore
 
-# Bytes of stored JSON; in memory they take about four times as much.
-MEMORY_BYTES = 16 * 1024 * 1024
+# Bytes of stored JSON of all transcripts together; in memory they take about four times as much. They are given back
+# when their realm has been idle for a while. Less than what one session may have would make long sessions that take
+# turns read each other out of memory: measured, 1.5 s for each turn of one with 100,000 messages.
+MEMORY_BYTES = 64 * 1024 * 1024
 # One session alone may be larger, or each of its turns would read all of it again. 64 MiB of JSON are some 16 million
 # tokens, several times what any model takes.
 SINGLE_BYTES = 64 * 1024 * 1024
