@@ -1,8 +1,8 @@
 """The ready pipe: how a client that started this daemon learns what became of it.
 
-`READY\\n` means that the socket accepts; `BUSY\\n` that another daemon owns the state root; `FAILED {...}\\n`, with code,
-message and hint, that it cannot start. The end of the pipe without any of them: this process died, and its stderr
-tells why.
+`READY\\n` means that the socket accepts; `BUSY\\n` that another daemon owns the state root; `FAILED {...}\\n`, with
+code, message and hint, that it cannot start. The end of the pipe without any of them: this process died, and its
+stderr tells why.
 """
 
 import json

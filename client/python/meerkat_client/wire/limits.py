@@ -24,8 +24,9 @@ MAX_VALUES = 50_000
 # An integer beyond a double's range has no meaning in JSON; 1024 bits are exactly that range.
 MAX_INTEGER_BYTES = 128
 
-# Requests of one connection that may be unanswered at a time; more are refused and not queued.
-MAX_IN_FLIGHT = 32
+# Requests of one connection that may be unanswered at a time; more are refused, not queued. The public number: a turn
+# is one of them for as long as it runs, and a server on top of one connection runs many.
+MAX_IN_FLIGHT = 256
 
 # A hundred shims at once are a stated use; each may hold several connections. Three files per connection at most
 # keep this below the usual soft limit of open files after it has been raised.
