@@ -25,7 +25,8 @@ PLAYED = [
     if page.name != OF_THE_LOCAL_MODEL and any(block.language == "console" for block in page.blocks())
 ]
 
-KNOWN = {"console", "python", "toml", "json", "text", "sh"}
+# The programs in JavaScript are run by the tests of `client/typescript`.
+KNOWN = {"console", "python", "javascript", "toml", "json", "text", "sh"}
 
 
 def of(*languages: str) -> list[Block]:

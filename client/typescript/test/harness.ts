@@ -1,6 +1,6 @@
 /** A live daemon in a home of its own, a scripted model for it, and a proxy that can cut the connection to it. */
 
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type ServerResponse } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -160,21 +160,21 @@ export class World {
 
   async close(): Promise<void> {
     for (const client of this.#clients) {
-      if (isAlive(client.info.pid)) this.#daemons.add(client.info.pid);
       await client.close();
     }
-    for (const pid of this.#daemons) if (isAlive(pid)) process.kill(pid, "SIGTERM");
+    // Also one that was started in the place of a killed one.
+    this.#daemons.add(JSON.parse(readFileSync(places().lockPath, "utf8")).pid);
+    for (const pid of this.#daemons) if (isRunning(pid)) this.kill(pid);
     this.#proxy?.close();
     this.model.close();
-    for (const pid of this.#daemons) while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
-    rmSync(this.root, { recursive: true });
+    // A process that is killed may still be writing for a moment.
+    rmSync(this.root, { recursive: true, maxRetries: 10, retryDelay: 20 });
   }
 }
 
-function isAlive(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return process.kill(pid, 0);
   } catch {
     return false;
   }
