@@ -182,6 +182,7 @@ export class EventSubscription implements AsyncIterable<EventEnvelope>, StreamRe
   }
 
   lost(error: MeerkatError): void {
+    if (this.isClosed) return;
     this.#losses += 1;
     if (this.#losses === MAX_LOSSES) this.#fail(error);
     else this.#attach().catch((reason: unknown) => this.#fail(reason));
@@ -214,6 +215,8 @@ export class EventSubscription implements AsyncIterable<EventEnvelope>, StreamRe
         this.cursor ??= opened.cursor;
         connection.routes.addStream(opened.streamId, this);
       }).reply;
+      // It was closed while it was being opened anew.
+      if (this.isClosed) await connection.call("session/stream_close", { streamId: this.id }).reply;
     });
   }
 

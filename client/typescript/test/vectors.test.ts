@@ -8,6 +8,7 @@ import { fromErrorObject, MeerkatError } from "../dist/errors.js";
 import { decode, encodeFrame, FrameReader } from "../dist/framing.js";
 import { places } from "../dist/paths.js";
 import { fromWire, toWire } from "../dist/shapes.js";
+import { VERSION } from "../dist/tables.js";
 
 const FOLDER = new URL("../../../tests/vectors/", import.meta.url);
 
@@ -122,4 +123,9 @@ test("every shape is renamed on its way in and back on its way out, and data in 
     assert.deepEqual(fromWire(shape, wire), camel, shape);
     assert.deepEqual(toWire(shape, camel), wire, shape);
   }
+});
+
+test("the package has the version of the daemon that it belongs to", () => {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  assert.equal(version, VERSION);
 });
