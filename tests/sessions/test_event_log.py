@@ -138,3 +138,11 @@ async def test_a_new_turn_lets_go_of_the_events_before_the_last_one():
     log.forget_before(2)
     assert (await read(log, 0, 3))[0]["payload"]["reason"]["dropped"] == 2
     assert [each["seq"] for each in await read(log, 2, 3)] == [3]
+
+
+async def test_a_slow_reader_of_a_turn_gets_nothing_of_the_next_one():
+    """A turn may begin before a reader that lags has read the end of the one before."""
+    log = make_log()
+    for text in "abcd":
+        log.append(delta(text))
+    assert texts(await read(log, 0, 2)) == "ab"

@@ -116,3 +116,13 @@ async def test_a_repeated_archive_is_answered_like_the_first(bench: Bench):
     first = await bench.sessions.set_archived(session_id, True, keyed=key)
     again = await bench.sessions.set_archived(session_id, True, keyed=key)
     assert first.archived_ms == again.archived_ms is not None
+
+
+async def test_a_repeated_archive_of_the_last_session_does_not_speak_of_the_next_one(bench: Bench):
+    """`last` names another session once the first one is archived; the request is the same all the same."""
+    other_id = await bench.created()
+    session_id = await bench.created()
+    key = keyed("k", method="session/archive")
+    await bench.sessions.set_archived(session_id, True, keyed=key)
+    again = await bench.sessions.set_archived(other_id, True, keyed=key)
+    assert (again.session_id, again.archived_ms is not None) == (session_id, True)

@@ -101,9 +101,10 @@ async def _archive(context: Context, params: SessionArchive, *, archived: bool) 
     method = "session/archive" if archived else "session/unarchive"
     row = await sessions.set_archived(session_id, archived, keyed=keyed(method, params))
     return {
-        "session_id": session_id,
-        "session_ref": f"{context.realm.realm_id}:{session_id}",
-        "archived": row.archived_ms is not None,
+        "session_id": row.session_id,
+        "session_ref": f"{context.realm.realm_id}:{row.session_id}",
+        # What this request made of it; after a repeated one it may be otherwise by now.
+        "archived": archived,
     }
 
 

@@ -128,15 +128,18 @@ class Admission:
             keyed.row(session_id=session_id, turn_id=turn.turn_id if turn else None, at_ms=at_ms) if keyed else None
         )
         with trio.CancelScope(shield=True):
-            try:
-                await store.create_session(row, turn=turn_row, key=key_row)
-            except StorageUnknown as unknown:
-                if await store.session(session_id) is None:
-                    raise not_written(unknown) from unknown
-            if turn is not None:
-                turn.open = True
+            if turn is None:
+                await _store_session(store, row, None, key_row)
+            else:
                 session = self._live.add(row)
                 session.turn = turn
+                try:
+                    await _store_session(store, row, turn_row, key_row)
+                except BaseException as error:
+                    self._live.discard(session_id)
+                    _withdraw(session, turn, error)
+                    raise
+                turn.open = True
                 self._start(session, turn, store, prompt, endpoint, options)
         return session_id, turn
 
@@ -198,9 +201,7 @@ class Admission:
                         self._start(session, turn, store, joined, endpoint, options)
             except BaseException as error:
                 if session.turn is turn:
-                    session.turn = None
-                    turn.error = error if isinstance(error, MeerkatError) else None
-                    turn.done.set()
+                    _withdraw(session, turn, error)
                 raise
             return turn
 
@@ -334,6 +335,24 @@ class Admission:
         await outcome.load(row, store, realm_id=self._realm_id, into=turn)
         turn.done.set()
         return turn
+
+
+async def _store_session(store: RealmStore, row: SessionRow, turn: TurnRow | None, key: KeyRow | None) -> None:
+    try:
+        await store.create_session(row, turn=turn, key=key)
+    except StorageUnknown as unknown:
+        if await store.session(row.session_id) is None:
+            raise not_written(unknown) from unknown
+
+
+def _withdraw(session: Session, turn: Turn, error: BaseException) -> None:
+    """Free the session of a turn that could not begin, and tell whoever waits for it."""
+    session.turn = None
+    turn.advance("failed")
+    turn.error = error if isinstance(error, MeerkatError) else MeerkatError("The turn could not begin.")
+    turn.last_cursor = turn.first_cursor
+    turn.done.set()
+    session.events.wake()
 
 
 def _turn_row(turn: Turn, session_id: SessionId, prompt: Content) -> TurnRow:

@@ -132,8 +132,8 @@ class EventLog:
 
         Args:
             after: the last event that the reader has; 0 for all that there is.
-            until: asked each time the reader has read everything; the iteration ends when it has read up to what this
-                returns. None, and `until` returning None, mean: go on waiting.
+            until: asked before each event; the iteration ends when it has read up to what this returns. None, and
+                `until` returning None, mean: go on.
 
         Cancellation: safe at any time; nothing is consumed.
         """
@@ -141,11 +141,13 @@ class EventLog:
         self.readers += 1
         try:
             while True:
+                # First, since there may be later events already: a reader that is slow must not get those of the next
+                # turn.
+                end = until() if until is not None else None
+                if end is not None and place >= end:
+                    return
                 event, place_before = self._next(place), place
                 if event is None:
-                    end = until() if until is not None else None
-                    if end is not None and place >= end:
-                        return
                     await self._changed.wait()
                     continue
                 if event.payload["type"] != "stream_truncated":
@@ -159,6 +161,9 @@ class EventLog:
     def _next(self, place: int) -> _Event | None:
         if place >= self._last:
             return None
+        if self._events and place >= self._events[0].seq - 1:
+            # The usual case. Numbers in `_events` are dense, so a place is an index.
+            return self._events[place - self._events[0].seq + 1]
         if place < self._gone:
             return self._gap(place, self._gone)
         for folded in self._folded:
@@ -166,8 +171,7 @@ class EventLog:
                 return folded.envelope_event()
             if place < folded.last:
                 return self._gap(place, folded.last)
-        # Numbers in `_events` are dense, so a place is an index.
-        return self._events[place - self._events[0].seq + 1 if place >= self._events[0].seq else 0]
+        raise AssertionError("an event is gone, folded, or in the list of the newest")
 
     def _gap(self, place: int, upto: int) -> _Event:
         payload: Any = {"type": "stream_truncated", "reason": {"kind": "stream_lagged", "dropped": upto - place}}

@@ -39,9 +39,13 @@ class LiveSessions:
         return self._live.get(session_id)
 
     def add(self, row: SessionRow) -> Session:
-        """The live object of a session that was created just now."""
+        """The live object of a session that is about to be created: there before anybody can find its row."""
         session = self._live[row.session_id] = Session(row, self._log(row.session_id, last_seq=0))
         return session
+
+    def discard(self, session_id: str) -> None:
+        """Take back `add`: the session was not created."""
+        del self._live[session_id]
 
     def running(self) -> list[Turn]:
         return [session.turn for session in self._live.values() if session.turn is not None]

@@ -47,9 +47,10 @@ class Unsettled:
         last = await store.last_turn(session.session_id)
         if last is not None and last.state == "running":
             await settle_lost_turn(store, last, now_ms=self._now_ms())
-            row = await store.session(session.session_id)
-            assert row is not None
-            session.replace_row(row)
+        # Also when there is nothing to settle: the commit whose outcome was unknown may have happened.
+        row = await store.session(session.session_id)
+        assert row is not None, "a session is never taken out of its store"
+        session.replace_row(row)
         self._sessions.discard(session.session_id)
 
 

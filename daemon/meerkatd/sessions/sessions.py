@@ -16,7 +16,7 @@ from ..agent.agents import Agents
 from ..contract.message import Content, Message
 from ..contract.session import SessionInfo, SessionSummary
 from ..contract.turn import Holder, TurnInfo
-from ..errors import SessionNotRunning
+from ..errors import SessionNotRunning, StorageUnknown
 from ..ids import SessionId
 from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, SessionRow
 from . import refs, views
@@ -26,7 +26,7 @@ from .forking import Forking
 from .injection import Added, Injection
 from .keys import Keys
 from .live import LiveSessions, no_session
-from .recovery import Unsettled
+from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
 from .transcript import TranscriptMemory
@@ -182,7 +182,8 @@ class Sessions:
     async def set_archived(
         self, session_id: SessionId, archived: bool, *, keyed: KeyedRequest | None = None
     ) -> SessionRow:
-        """Archive or bring back.
+        """Archive or bring back. A repeated request gives the session of the first one, whatever the reference that
+        its caller used names by now.
 
         Raises:
             SessionBusy: a turn is running.
@@ -194,7 +195,7 @@ class Sessions:
         async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
             if earlier is None:
                 return await self._set_archived(store, session_id, archived, keyed)
-            async with self._live.hold(session_id) as session:
+            async with self._live.hold(SessionId(earlier.session_id or "")) as session:
                 return session.row
 
     async def _set_archived(
@@ -210,7 +211,13 @@ class Sessions:
             try:
                 with trio.CancelScope(shield=True):
                     change = SessionChange(updated_ms=at_ms, archived=archived)
-                    row = await store.change_session(session_id, change, key=key_row)
+                    try:
+                        row = await store.change_session(session_id, change, key=key_row)
+                    except StorageUnknown as unknown:
+                        found = await store.session(session_id)
+                        if found is None or (found.archived_ms is not None) != archived:
+                            raise not_written(unknown) from unknown
+                        row = found
                     session.row = replace(session.row, archived_ms=row.archived_ms, updated_ms=row.updated_ms)
             finally:
                 session.closing = False
@@ -225,7 +232,12 @@ class Sessions:
             kept = {key: value for key, value in merged.items() if value is not None}
             with trio.CancelScope(shield=True):
                 at_ms = self._now_ms()
-                await store.change_session(session_id, SessionChange(updated_ms=at_ms, labels=kept))
+                try:
+                    await store.change_session(session_id, SessionChange(updated_ms=at_ms, labels=kept))
+                except StorageUnknown as unknown:
+                    row = await store.session(session_id)
+                    if row is None or dict(row.labels) != kept:
+                        raise not_written(unknown) from unknown
                 # Only what was changed: a turn may have been committed meanwhile.
                 session.row = replace(session.row, labels=kept, updated_ms=max(at_ms, session.row.updated_ms))
             return session.row

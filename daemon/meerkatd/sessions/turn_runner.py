@@ -58,8 +58,10 @@ class TurnWork:
 
 
 async def run_turn(work: TurnWork) -> None:
-    """Run, commit, publish, release. Raises nothing but a cancellation of the whole daemon's nursery, and even then
-    the commit is made first."""
+    """Run, commit, publish, release: whatever happens, the session is free afterwards and whoever waits is told.
+
+    Raises nothing but a cancellation of the whole daemon's nursery, and even then the commit is made first.
+    """
     turn, session = work.turn, work.session
     prompt: UserMessage = {
         "role": "user",
@@ -70,6 +72,7 @@ async def run_turn(work: TurnWork) -> None:
     output: list[Message] = [prompt]
     run: AgentRun | None = None
     error: MeerkatError | None = None
+    finished = False
     turn.advance("begun")
     session.events.append(
         {
@@ -79,14 +82,18 @@ async def run_turn(work: TurnWork) -> None:
             "identity": {"run_id": turn.turn_id},
         }
     )
-    with turn.scope:
-        try:
+    try:
+        # Errors are caught outside of the scope: one that comes together with a cancellation, such as that of a tool's
+        # last write, is in a group with it until the scope has taken its part.
+        with turn.scope:
             run = await work.build(output)
             await run.run()
-        except Exception as caught:
-            error = _as_error(caught)
-    with trio.CancelScope(shield=True):
-        await _settle(work, output, run, error)
+            finished = True
+    except Exception as caught:
+        error = _as_error(caught)
+    finally:
+        with trio.CancelScope(shield=True):
+            await _settle(work, output, run, error, finished=finished)
 
 
 def _as_error(caught: Exception) -> MeerkatError:
@@ -101,7 +108,9 @@ def _as_error(caught: Exception) -> MeerkatError:
     return MeerkatError("The turn failed for an unexpected reason.", details={"reference": reference})
 
 
-async def _settle(work: TurnWork, output: list[Message], run: AgentRun | None, error: MeerkatError | None) -> None:
+async def _settle(
+    work: TurnWork, output: list[Message], run: AgentRun | None, error: MeerkatError | None, *, finished: bool
+) -> None:
     turn, session = work.turn, work.session
     if run is not None:
         run.close_off()
@@ -110,7 +119,9 @@ async def _settle(work: TurnWork, output: list[Message], run: AgentRun | None, e
         turn.advance("failed")
         turn.error = error.with_details(session_id=session.session_id, turn_id=turn.turn_id)
         output.append(_notice(work, f"The turn failed: {error.message}"))
-    elif turn.scope.cancelled_caught or run is None:
+    elif not finished or run is None:
+        # Without an interrupt it was cancelled together with everything else.
+        turn.interrupt("interrupted because the daemon was stopped")
         turn.advance("stopped")
         turn.error = RequestCancelled(
             f"The turn was {turn.stop_reason}; what it had produced is kept.",
@@ -132,14 +143,14 @@ async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -
     """Make the turn durable; on failure the turn's error becomes that of the storage."""
     session = work.session
     async with session.changing:
-        # The last chance of what was added while the turn ran: nothing is added to it any more from here on.
-        output.extend(session.take_injected(work.turn))
-        bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
-        end = _turn_end(work, output, bodies, run)
         try:
+            # The last chance of what was added while the turn ran: nothing is added to it any more from here on.
+            output.extend(session.take_injected(work.turn))
+            bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
+            end = _turn_end(work, output, bodies, run)
             await _commit_patiently(work.store, end)
-        except MeerkatError as failure:
-            _give_up(work, run, failure)
+        except Exception as failure:
+            _give_up(work, run, _as_error(failure))
             return
         finally:
             work.turn.open = False

@@ -186,3 +186,17 @@ def test_tools_are_described_as_functions() -> None:
     assert sent["tools"] == [
         {"type": "function", "function": {"name": "look", "description": "d", "parameters": {"type": "object"}}}
     ]
+
+
+def test_half_characters_become_what_can_be_stored_and_sent() -> None:
+    """Servers that cut an answer between tokens send the two halves of a character in two texts; measured, one of them
+    in a transcript made the store's commit fail with an error that nobody expected."""
+    datas = [
+        chunk({"content": "cut \ud83d"}),
+        chunk({"content": "\ude00 whole \U0001f600"}),
+        calls({"index": 0, "id": "a", "function": {"name": "one", "arguments": r'{"x": "\ud83d", "\udc00": [1]}'}}),
+        chunk(finish="tool_calls"),
+    ]
+    shown, completed = parse(datas)
+    assert shown == [TextDelta("cut \ufffd"), TextDelta("\ufffd whole \U0001f600")]
+    assert tool_uses(completed) == [("a", "one", {"x": "\ufffd", "\ufffd": [1]})]

@@ -47,7 +47,7 @@ HINTS: dict[FaultKind, str] = {
     "malformed": "Check the base URL: what answers there does not speak this provider's protocol.",
 }
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class Fault(Exception):
@@ -86,7 +86,7 @@ def kind_of_status(status: int) -> FaultKind:
 
 
 def clean(text: str, *, secret: str | None = None) -> str:
-    """`text` on one line, at most MAX_TEXT characters, without control characters and without `secret`."""
+    """`text` on one line, at most MAX_TEXT characters, without control characters, lone surrogates and `secret`."""
     if secret:
         text = text.replace(secret, "***")
     text = _CONTROL.sub(" ", text).strip()

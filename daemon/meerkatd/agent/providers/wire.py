@@ -5,6 +5,7 @@ gives back model events. Neither knows about sockets, clocks or retries, so each
 """
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from ..port import MALFORMED_ARGS, Completed, ModelRequest, ReasoningDelta, Text
 from .fault import Fault
 
 Delta = TextDelta | ReasoningDelta
+
+# Half a character, as JSON can spell it and UTF-8 cannot; and its escape.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 # Arguments that are no JSON are quoted back to the model; more than this tells it nothing new.
 MAX_MALFORMED_ARGS = 2000
@@ -70,6 +75,27 @@ def malformed(what: str) -> Fault:
     return Fault("malformed", f"The provider sent {what}.")
 
 
+def parsed_json(text: str) -> Any:
+    """The value of `text`, its texts such that they can be stored and sent: a lone surrogate, as servers send it that
+    cut an answer in the middle of a character, becomes U+FFFD.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    value = json.loads(text)
+    return _without_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    return value
+
+
 def event_object(data: str) -> dict[str, Any]:
     """The JSON object in an event's data.
 
@@ -77,7 +103,7 @@ def event_object(data: str) -> dict[str, Any]:
         Fault: kind "malformed", when it is none.
     """
     try:
-        value = json.loads(data)
+        value = parsed_json(data)
     except ValueError:
         raise malformed("an event that is not JSON") from None
     if not isinstance(value, dict):
@@ -120,7 +146,7 @@ def parsed_tool_use(call_id: str, name: str, arguments: str) -> ToolUseBlock:
     if not arguments.strip():
         return tool_use_block(call_id, name, {})
     try:
-        args = json.loads(arguments)
+        args = parsed_json(arguments)
     except ValueError:
         args = None
     if isinstance(args, dict):
