@@ -33,14 +33,16 @@ async def list_realms(context: Context, params: RealmList, call: Call) -> RealmP
 async def show(context: Context, params: RealmShow, call: Call) -> RealmDetails:
     if params.realm_id is None:
         return await context.realm.details()
-    realm = context.services.registry.existing(parse_realm_id(params.realm_id))
-    with realm.in_use():
+    registry = context.services.registry
+    realm = registry.existing(parse_realm_id(params.realm_id))
+    with registry.using(realm):
         return await realm.details()
 
 
 async def create(context: Context, params: RealmCreate, call: Call) -> RealmDetails:
-    realm = context.services.registry.get(parse_realm_id(params.realm_id))
-    with realm.in_use():
+    registry = context.services.registry
+    realm = registry.get(parse_realm_id(params.realm_id))
+    with registry.using(realm):
         realm.check_backend(params.backend)
         await realm.store(True)
         return await realm.details()
@@ -53,7 +55,7 @@ async def delete(context: Context, params: RealmDelete, call: Call) -> RealmDele
 
 async def restore(context: Context, params: RealmRestore, call: Call) -> RealmDetails:
     realm = await context.services.removal.restore(realm_id=params.realm_id, trash_id=params.trash_id)
-    with realm.in_use():
+    with context.services.registry.using(realm):
         return await realm.details()
 
 

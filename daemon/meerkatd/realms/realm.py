@@ -118,7 +118,11 @@ class Realm:
     @property
     def idle(self) -> bool:
         """Nothing works on the realm right now. Connections that say nothing do not count."""
-        return self._calls == 0 and self.sessions.idle and not self._opening.locked()
+        return self._at_rest and not self._opening.locked()
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._calls == 0 and self.sessions.idle
 
     def manifest(self) -> Manifest | None:
         """The realm's manifest; None while it does not exist.
@@ -144,6 +148,18 @@ class Realm:
     def _check_there(self) -> None:
         if self.gone:
             raise RealmNotFound(f"Realm {self.realm_id!r} was deleted.", details={"realm_id": self.realm_id})
+
+    def _check_contents(self, manifest: Manifest | None) -> None:
+        """Refuse a folder whose sessions another manifest must have pinned: a new store beside them would hide them."""
+        strange = backends.held(self._folder) - ({manifest.backend} if manifest is not None else set())
+        if not strange:
+            return
+        said = "has no manifest" if manifest is None else f"is pinned to {manifest.backend!r} by its manifest"
+        raise RealmDamaged(
+            f"The realm {said}, but its folder holds sessions of the backend {min(strange)!r}: {self._folder}.",
+            details={"path": self._folder},
+            hint=f"Nothing was changed. Restore its {manifests.FILE_NAME} from a copy, or move the folder away.",
+        )
 
     def _config_files(self) -> ConfigFiles | None:
         manifest = self.manifest()
@@ -185,6 +201,7 @@ class Realm:
                 return store
             # Also tells a realm that was deleted while this waited.
             manifest = self.manifest()
+            self._check_contents(manifest)
             if manifest is None and not create:
                 return None
             with trio.CancelScope(shield=True):
@@ -218,10 +235,14 @@ class Realm:
         return store
 
     async def close(self) -> None:
-        """Close the store and give back its memory; the next request opens it again. A realm in memory stays."""
+        """Close the store and give back its memory; the next request opens it again. A realm in memory stays, and one
+        that is used again meanwhile."""
         if self._store is None or self._store.backend == "memory":
             return
         async with self._opening:
+            # Taking the lock lets others run, and a request that has got the store must be able to rely on it.
+            if not self._at_rest:
+                return
             store, self._store = self._store, None
             self.sessions.forget_idle()
             if store is not None:

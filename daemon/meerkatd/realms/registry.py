@@ -2,7 +2,8 @@
 
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -108,6 +109,15 @@ class Registry:
         realm.connections -= 1
         realm.last_used = trio.current_time()
         self._forget(realm)
+
+    @contextmanager
+    def using(self, realm: Realm) -> Iterator[None]:
+        """A request works on a realm, whichever its connection is bound to; what it left nothing of is forgotten."""
+        try:
+            with realm.in_use():
+                yield
+        finally:
+            self._forget(realm)
 
     def _forget(self, realm: Realm) -> None:
         """Drop the object of a realm that exists nowhere else and that nobody uses."""

@@ -72,7 +72,7 @@ class Removal:
                 raise self._not_there(trash_id or realm_id)
             trashed, manifest = found[0]
             realm = self._registry.get(manifest.realm_id, origin=manifest.origin)
-            with realm.in_use(), _as_fault("bring the realm back"):
+            with self._registry.using(realm), _as_fault("bring the realm back"):
                 await realm.come_back(lambda: self._trash.take_back(trashed, realm.folder))
             return realm
 
