@@ -1,10 +1,14 @@
 """Open providers, one for each endpoint, shared by all turns that use it: connections are kept between calls."""
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import trio
 
 from .local_model import LocalModels
 from .models import Endpoint
-from .port import Provider
+from .port import ModelEvent, ModelRequest, Provider, ProviderKind
 from .providers import RetryPolicy, Timeouts, open_provider, preload
 
 # An endpoint includes a key; a user has a handful. Beyond that the one used longest ago is closed.
@@ -16,27 +20,32 @@ class ProviderPool:
 
     def __init__(self) -> None:
         self.local = LocalModels()
-        self._open: OrderedDict[tuple[Endpoint, RetryPolicy, Timeouts], Provider] = OrderedDict()
+        self._known: OrderedDict[tuple[Endpoint, RetryPolicy, Timeouts], _Shared] = OrderedDict()
         self._imported = False
 
     def __repr__(self) -> str:
-        return f"<ProviderPool open={len(self._open)} {self.local!r}>"
+        return f"<ProviderPool known={len(self._known)} {self.local!r}>"
 
     async def get(self, endpoint: Endpoint, *, retry: RetryPolicy, timeouts: Timeouts) -> Provider:
-        """The provider of `endpoint`, opened when it is not."""
+        """The provider of `endpoint`. It may be kept: only one that no call is using is closed to make room, and its
+        next call opens it again."""
         if not self._imported:
-            await preload()
-            self._imported = True
+            await self.preload()
         key = (endpoint, retry, timeouts)
-        provider = self._open.get(key)
+        provider = self._known.get(key)
         if provider is None:
-            provider = open_provider(endpoint, retry=retry, timeouts=timeouts, local=self.local)
-            self._open[key] = provider
-        self._open.move_to_end(key)
-        while len(self._open) > MAX_PROVIDERS:
-            _, oldest = self._open.popitem(last=False)
-            await oldest.aclose()
+            provider = self._known[key] = _Shared(endpoint, retry, timeouts, self.local)
+        self._known.move_to_end(key)
+        await self._make_room()
         return provider
+
+    async def _make_room(self) -> None:
+        while len(self._known) > MAX_PROVIDERS:
+            *others, _ = self._known
+            idle = next((key for key in others if not self._known[key].calls), None)
+            if idle is None:
+                return
+            await self._known.pop(idle).retire()
 
     async def preload(self) -> None:
         """Import what the first turn will need, while nobody waits for it."""
@@ -44,7 +53,51 @@ class ProviderPool:
         self._imported = True
 
     async def aclose(self) -> None:
-        for provider in self._open.values():
+        for provider in self._known.values():
             await provider.aclose()
-        self._open.clear()
+        self._known.clear()
         await self.local.aclose()
+
+
+class _Shared:
+    """A `Provider` that is open from its first call until it is closed, and again from the next one on."""
+
+    def __init__(self, endpoint: Endpoint, retry: RetryPolicy, timeouts: Timeouts, local: LocalModels) -> None:
+        self._endpoint = endpoint
+        self._retry = retry
+        self._timeouts = timeouts
+        self._local = local
+        self._open: Provider | None = None
+        self._retired = False
+        self.calls = 0
+
+    @property
+    def kind(self) -> ProviderKind:
+        return self._endpoint.kind
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
+        return self._stream(request)
+
+    @asynccontextmanager
+    async def _stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        if self._open is None:
+            self._open = open_provider(self._endpoint, retry=self._retry, timeouts=self._timeouts, local=self._local)
+        self.calls += 1
+        try:
+            async with self._open.stream(request) as events:
+                yield events
+        finally:
+            self.calls -= 1
+            if self._retired and not self.calls:
+                with trio.CancelScope(shield=True):
+                    await self.aclose()
+
+    async def retire(self) -> None:
+        """Close it now, and after each turn's call that still comes: nobody else will."""
+        self._retired = True
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        provider, self._open = self._open, None
+        if provider is not None:
+            await provider.aclose()

@@ -6,6 +6,7 @@ would do for us beside that - retries, error classes, taking an answer apart - i
 formats.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,18 +20,26 @@ if TYPE_CHECKING:
     from ..local_model import LocalModels
     from .wire import WireFormat
 
+log = logging.getLogger(__name__)
+
 __all__ = ["RetryPolicy", "Timeouts", "open_provider", "preload"]
 
 
 async def preload() -> None:
-    """Import the HTTP library and load the certificates in a thread, so that the first call does not block the loop."""
+    """Import the HTTP library and load the certificates in a thread, so that the first call does not block the loop.
+
+    Certificates that cannot be loaded are no error here: whoever opens a provider that needs them is told.
+    """
     await trio.to_thread.run_sync(_preload)
 
 
 def _preload() -> None:
     from .http import tls_context
 
-    tls_context()
+    try:
+        tls_context()
+    except OSError as error:
+        log.warning("the certificates cannot be loaded: %s", error)
 
 
 def open_provider(
@@ -46,7 +55,8 @@ def open_provider(
         local: the owner of local model servers; needed for endpoints of kind "local" only.
 
     Raises:
-        CapabilityUnavailable: the endpoint is a local model, and this daemon runs none.
+        CapabilityUnavailable: the endpoint is a local model, and this daemon runs none; or it needs certificates, and
+            those of this machine cannot be loaded.
     """
     if endpoint.kind == "local":
         if local is None:
@@ -54,7 +64,13 @@ def open_provider(
         return local.provider(endpoint, retry=retry, timeouts=timeouts)
     from .http import HttpProvider
 
-    return HttpProvider(endpoint, _wire(endpoint), retry=retry, timeouts=timeouts)
+    try:
+        return HttpProvider(endpoint, _wire(endpoint), retry=retry, timeouts=timeouts)
+    except OSError as error:
+        raise CapabilityUnavailable(
+            f"The certificates for {endpoint.full_name} cannot be loaded: {error.strerror}.",
+            hint="Check SSL_CERT_FILE and SSL_CERT_DIR of the daemon's environment, then restart it.",
+        ) from error
 
 
 def _wire(endpoint: Endpoint) -> "WireFormat":
