@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from meerkatd.errors import BackendUnavailable
-from meerkatd.store import DEFAULT, NAMES, backend
+from meerkatd.store import DEFAULT, MARKS, NAMES, backend, held
 
 
 @pytest.mark.parametrize("name", ["sqlite", "jsonl", "memory"])
@@ -37,3 +38,11 @@ def test_driver_is_not_imported_before_its_backend_is_asked_for() -> None:
         timeout=30,
     )
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", sorted(MARKS))
+async def test_a_folder_tells_whose_store_it_holds(tmp_path: Path, name: str) -> None:
+    assert held(str(tmp_path)) == set()
+    opened = await backend(name).open(str(tmp_path), create=True)
+    await opened.aclose()
+    assert held(str(tmp_path)) == {name}

@@ -71,7 +71,7 @@ def parse(data: bytes, *, path: str) -> Manifest:
         )
     realm_id, backend, created = fields.get("realm_id"), fields.get("backend"), fields.get("created_at")
     if not isinstance(realm_id, str) or backend not in get_args(BackendName) or not str(created).isdecimal():
-        raise _damaged(path, "lacks realm_id, backend or created_at")
+        raise _damaged(path, "has no usable realm_id, backend or created_at")
     origin = fields.get("origin")
     return Manifest(
         realm_id=RealmId(realm_id),

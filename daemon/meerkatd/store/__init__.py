@@ -4,6 +4,7 @@ A backend is imported when it is first asked for, so that a daemon whose realms 
 another backend's driver, and a driver that is not installed hurts only those who want it.
 """
 
+import os
 from importlib import import_module
 
 from ..errors import BackendUnavailable
@@ -22,6 +23,14 @@ _MODULES = {
 _ABSENT = {"redb": "The redb backend is not part of this build: there is no Python package of it to install."}
 
 NAMES = (*_MODULES, *_ABSENT)
+
+# The file that every store of a backend has: told by name, so that looking for it loads no driver.
+MARKS = {"sqlite": "sessions.sqlite3", "jsonl": "realm.jsonl"}
+
+
+def held(folder: str) -> set[str]:
+    """The backends of which `folder` holds a store."""
+    return {name for name, mark in MARKS.items() if os.path.lexists(os.path.join(folder, mark))}
 
 
 def backend(name: str) -> Backend:
