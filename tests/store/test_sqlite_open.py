@@ -189,3 +189,28 @@ async def test_no_other_program_can_open_a_realm_that_is_open(bench_sqlite: Benc
     command = [sys.executable, "-c", _SECOND_OPENER, os.path.join(bench_sqlite.folder, DATABASE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)  # noqa: ASYNC221
     assert done.stdout == "refused\n"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_to_a_file_whose_name_is_gone(tmp_path: Path, replaced: bool) -> None:
+    """Measured: SQLite goes on committing to an unlinked file, and everything since then is gone with the process."""
+    async with bench_of(SqliteBackend(), str(tmp_path)) as bench:
+        session = await bench.new_session()
+        copy = (tmp_path / DATABASE).read_bytes()
+        (tmp_path / DATABASE).unlink()
+        if replaced:
+            (tmp_path / DATABASE).write_bytes(copy)
+        with pytest.raises(StorageFailed) as caught:
+            await bench.append(session.session_id, "lost")
+        assert caught.value.details["path"] == str(tmp_path / DATABASE)
+        assert await bench.store.session(session.session_id) is not None, "what it holds can be saved"
+
+
+async def test_a_file_that_is_put_back_can_be_written_again(tmp_path: Path) -> None:
+    async with bench_of(SqliteBackend(), str(tmp_path)) as bench:
+        session = await bench.new_session()
+        (tmp_path / DATABASE).rename(tmp_path / "away")
+        with pytest.raises(StorageFailed):
+            await bench.append(session.session_id, "refused")
+        (tmp_path / "away").rename(tmp_path / DATABASE)
+        await bench.append(session.session_id, "kept")

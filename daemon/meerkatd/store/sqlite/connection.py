@@ -72,6 +72,7 @@ class Database:
         self._vfs = vfs
         self._connection: apsw.Connection | None = None
         self._poisoned = False
+        self._identity: tuple[int, int] | None = None
         self._wal_pages = 0
         self._fold_at = FOLD_PAGES
 
@@ -89,6 +90,21 @@ class Database:
                 raise _os_fault(error, self.path) from error
             self._create = False
         return self._connection
+
+    def check_name(self) -> None:
+        """Refuse to write to a file whose name is gone or leads to another file, such as a restored copy: what goes
+        there is lost with our descriptor. What it holds can still be read.
+
+        Raises:
+            StorageFailed: it is so.
+        """
+        if self._identity is None or _identity(self.path) == self._identity:
+            return
+        raise StorageFailed(
+            f"The database {self.path} was removed or replaced while it was open.",
+            details={"path": self.path},
+            hint="Put it back, or go on with what is there now by `rkat daemon restart`.",
+        )
 
     def poison(self) -> None:
         """Let go of a connection whose COMMIT failed: its picture of the database is no longer to be trusted."""
@@ -138,6 +154,7 @@ class Database:
         except BaseException:
             connection.close(force=True)
             raise
+        self._identity = _identity(self.path)
         return connection
 
     def _prepare_file(self) -> bool:
@@ -201,6 +218,15 @@ class Database:
     def _count_wal(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and number of the file behind a name; None when there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _create_file(path: str) -> None:

@@ -157,6 +157,7 @@ class Worker:
         path = self._database.path
         try:
             connection = self._database.connection
+            self._database.check_name()
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._write_one(connection, job)
