@@ -1,5 +1,6 @@
 """What all params have in common, and the limits that apply to more than one noun."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -54,3 +55,22 @@ Labels = Annotated[
     dict[Label, Annotated[Text, StringConstraints(max_length=MAX_LABEL_CHARS)]], Field(max_length=MAX_LABELS)
 ]
 JsonObject = dict[str, Any]
+
+
+def complaint(problem: Mapping[str, Any]) -> str:
+    """What is wrong, in our words where those of pydantic are about its own types.
+
+    Args:
+        problem: one of `ValidationError.errors()`, with its context.
+    """
+    context = problem.get("ctx", {})
+    if problem["type"] == "missing":
+        return "is required"
+    if problem["type"] in ("too_short", "string_too_short") and context["min_length"] == 1:
+        return "must not be empty"
+    if problem["type"] in ("too_long", "string_too_long"):
+        # A text that was checked before counts as a plain "Value".
+        texts = context.get("field_type", "Value") == "Value"
+        return f"must have at most {context['max_length']} {'characters' if texts else 'entries'}"
+    message: str = problem["msg"].removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from meerkat_client.wire.codes import row
 
-from ..contract.base import Params
+from ..contract.base import Params, complaint
 from ..contract.methods import METHODS
 from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
@@ -22,6 +22,9 @@ from . import capability, config, connection, daemon, event, model, realm, runti
 from .context import Context, Services
 
 log = logging.getLogger(__name__)
+
+# Longer keys, such as those of labels, are not repeated whole.
+MAX_SHOWN_CHARS = 60
 
 Handler = Callable[[Context, Any, Call], Awaitable[Any]]
 
@@ -130,20 +133,22 @@ def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:
     try:
         return shape.model_validate(params or {})
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = error.errors(include_url=False, include_input=False)
         # A misspelt name is the cause, the missing field only its effect.
         first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-        path = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "params"
-        message = first["msg"].removeprefix("Value error, ")
+        path = ".".join(_clipped(str(part)) for part in first["loc"] if not _is_branch(part)) or "params"
+        message = complaint(first)
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), shape.model_fields, n=1)
             message = f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
-        elif first["type"] == "missing":
-            message = "is required"
         raise InvalidParams(
-            f"{path}: {message[0].lower()}{message[1:]}.".replace("..", "."),
+            f"{path}: {message}.".replace("..", "."),
             details={"field": path, "problems": len(problems)},
         ) from None
+
+
+def _clipped(part: str) -> str:
+    return part if len(part) <= MAX_SHOWN_CHARS else f"{part[:MAX_SHOWN_CHARS]}…"
 
 
 def _is_branch(part: int | str) -> bool:

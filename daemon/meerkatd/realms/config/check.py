@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ...contract.base import complaint
 from ...contract.config import plain_tree
 from ...contract.config_document import ConfigDocument
 
@@ -36,16 +37,13 @@ def check_document(plain: dict[str, Any]) -> ConfigDocument:
     try:
         return ConfigDocument.model_validate(plain)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = error.errors(include_url=False, include_input=False)
     # A misspelt name is the cause, a missing one often only its effect.
     first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     path = tuple(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         raise ConfigFault(path, f"unknown key{_did_you_mean(path)}")
-    if first["type"] == "missing":
-        raise ConfigFault(path, "is required")
-    message = first["msg"].removeprefix("Value error, ")
-    raise ConfigFault(path, f"{message[0].lower()}{message[1:]}")
+    raise ConfigFault(path, complaint(first))
 
 
 def _find_null(node: Any, path: tuple[str, ...]) -> tuple[str, ...] | None:
