@@ -1,9 +1,11 @@
 """Runs one command: argv in, exit status out. The only place at which an exception becomes two lines and a status."""
 
+import errno
 import io
 import os
 import signal
 import sys
+from typing import TypeGuard
 
 from typer import Abort, Exit, TyperException
 
@@ -19,6 +21,9 @@ _COMPLETE = "_RKAT_COMPLETE"
 # As a shell tells the death by a signal.
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+# What write() says of a file that cannot take any more.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(arguments: list[str]) -> int:
@@ -39,6 +44,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except Exception as error:
+        if _is_of_a_stream(error):
+            return _unwritable(error)
         if os.environ.get("MEERKAT_DEBUG"):
             raise
         return _told(failure.unexpected(error), as_json=as_json)
@@ -77,9 +84,35 @@ def _told(error: RkatError, *, as_json: bool) -> int:
         return failure.report(error, as_json=as_json)
     except BrokenPipeError:
         return _broken_pipe()
+    except OSError as fault:
+        if not _is_of_a_stream(fault):
+            raise
+        return _unwritable(fault)
 
 
 def _broken_pipe() -> int:
     """Nobody reads any more: say nothing, also not when the interpreter flushes stdout at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _give_stdout_up()
     return EXIT_BROKEN_PIPE
+
+
+def _is_of_a_stream(error: Exception) -> TypeGuard[OSError]:
+    """Whether stdout refused a write: unlike that of a file by its name, such an error names none."""
+    return isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None
+
+
+def _unwritable(error: OSError) -> int:
+    """stdout takes nothing more, as a file on a full disk: told on stderr, also to programs."""
+    _give_stdout_up()
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = os.strerror(error.errno or 0).lower()
+    told = RkatError(
+        "STORAGE_FULL" if full else "STORAGE_ERROR",
+        f"The output could not be written: {reason}.",
+        hint="Write it elsewhere. What a turn answered is kept: `rkat sessions show last`.",
+    )
+    return failure.report(told, as_json=False)
+
+
+def _give_stdout_up() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

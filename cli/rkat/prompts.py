@@ -34,10 +34,24 @@ def read_prompt(given: str | None, *, stdin: StdinUse = "auto", source: Any = No
         if not text.strip():
             raise RkatError("INVALID_PARAMS", "The prompt on stdin is empty.", hint=_GIVE_ONE)
         return text
+    _check_argument(given)
     if stdin == "off" or stream is None or not _is_piped(stream):
         return given
     block = _read(stream).strip("\n")
     return f"<stdin>\n{block}\n</stdin>\n\n{given}" if block.strip() else given
+
+
+def _check_argument(given: str) -> None:
+    """Bytes of an argument that are no UTF-8 are in its text as lone surrogates, which nothing can store."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise RkatError(
+            "INVALID_PARAMS",
+            f"The prompt is not UTF-8 text (character {error.start}).",
+            hint="Convert it first, as with `iconv`.",
+            details={"field": "prompt"},
+        ) from error
 
 
 def _is_piped(stream: Any) -> bool:

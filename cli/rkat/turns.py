@@ -117,7 +117,7 @@ class TurnOf:
                 ),
             )
         elif error.code == "DAEMON_UNAVAILABLE":
-            message = "The daemon ended while the turn was running; what was shown here was not stored."
+            message = "The daemon ended before it told how the turn ended."
             hint = f"The session is kept: `rkat sessions show{again} {name}` tells what became of the turn."
         else:
             hint = f"{hint} The session is {name}."

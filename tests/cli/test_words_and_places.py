@@ -1,14 +1,16 @@
 """Text on a terminal, tables, times, references, workspaces: the parts without a daemon."""
 
+import errno
 import io
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.limits import MAX_REQUEST_FRAME
-from rkat import references, table, terminal, times, transcript
+from rkat import program, references, table, terminal, times, transcript
 from rkat.prompts import read_prompt
 from rkat.reference import markdown
 from rkat.workspace import find_workspace
@@ -166,3 +168,42 @@ def test_a_transcript_shows_who_said_what(capsys: pytest.CaptureFixture[str]):
 def test_the_reference_page_is_what_the_commands_say():
     """Made by `python -m rkat.reference > docs/reference/cli.md`."""
     assert (ROOT / "docs" / "reference" / "cli.md").read_text() == markdown()
+
+
+def test_a_prompt_of_other_bytes_than_utf8_is_refused_before_anything_is_started():
+    """The bytes of an argument that are no UTF-8 arrive as lone surrogates."""
+    with pytest.raises(RkatError) as caught:
+        read_prompt("bad \udcff", stdin="off")
+    assert caught.value.code == "INVALID_PARAMS"
+    assert caught.value.details["field"] == "prompt"
+
+
+class FullDisk(io.RawIOBase):
+    """A file on a disk that is full; whatever else is put in its place takes all."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, data: bytes) -> int:
+        if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+            return len(data)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--json", "nonsense", "list"]])
+def test_a_full_disk_behind_stdout_is_told_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+):
+    with io.FileIO(tmp_path / "out", "w") as file:
+        stdout = io.TextIOWrapper(io.BufferedWriter(FullDisk(file)), encoding="utf-8")
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert program.run(arguments) == 60
+        monkeypatch.undo()
+        stdout.close()
+    assert "(STORAGE_FULL)" in capsys.readouterr().err
