@@ -141,7 +141,7 @@ class Daemon:
                 stopping=self._stopping,
                 ready=ready.ready,
                 drained=lambda: self._drain(registry),
-                # Turns have their own deadline in `_drain`; this one is for what hangs even then.
+                # `_drain` has deadlines of its own, which `daemon/stop` may still change.
                 drain_seconds=float("inf"),
             )
             service.cancel_scope.cancel()

@@ -6,6 +6,8 @@ from tests.behaviours.promises import holds
 from tests.behaviours.surfaces import Refused
 from tests.support.scripted_provider import Gate
 
+from meerkatd.sessions.admission import Admission
+
 
 async def refused(coroutine) -> Refused:
     with pytest.raises(Refused) as error:
@@ -101,6 +103,32 @@ async def test_cancelling_the_request_of_a_turn_interrupts_it(house: House):
         assert error.code == "REQUEST_CANCELLED"
         history = await peer.call("session/history", session_id=error.details["session_id"])
         assert history["messages"][1]["stop_reason"] == "cancelled"
+
+
+@holds("CON-5")
+async def test_cancelling_the_request_of_a_turn_that_is_just_beginning_interrupts_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    """From its write-ahead on the turn cannot be broken off with the request: it would run on without anybody."""
+    writing, write_ahead = Gate(), Admission._write_ahead
+
+    async def write_slowly(*arguments):
+        await writing.wait()
+        await write_ahead(*arguments)
+
+    monkeypatch.setattr(Admission, "_write_ahead", write_slowly)
+    async with house.connect() as peer:
+        session_id = (await peer.call("session/create", prompt="hello", initial_turn="deferred"))["session_id"]
+        house.provider.answers(Gate())
+        request = await peer.begin("turn/start", session_id=session_id, prompt="go")
+        await writing.reached.wait()
+        await peer.notify("cancel", request_id=request)
+        # Requests are taken in order: when this one is answered, the cancel was seen.
+        await peer.call("realm/current")
+        writing.open()
+        error = await refused(peer.reply(request))
+        assert (error.code, error.details["session_id"]) == ("REQUEST_CANCELLED", session_id)
+        assert (await peer.call("turn/read", session_id=session_id))["state"] == "interrupted"
 
 
 @holds("REA-1")

@@ -4,11 +4,15 @@ import os
 import shutil
 
 import pytest
+import trio
 from tests.behaviours.conftest import House
 from tests.behaviours.promises import holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate, tool_call
+
+from meerkatd.lifecycle import serving
+from meerkatd.methods import dispatch
 
 VERSION = {"major": 0, "minor": 9, "patch": 6}
 
@@ -104,3 +108,21 @@ async def test_events_come_in_their_old_form_to_clients_of_that_time(house: Hous
         await old.wait_for(lambda: len(old.seen("session/stream_event")) == len(old.seen("session/event")))
         assert [e["event"] for e in old.seen("session/stream_event")] == [e["event"] for e in old.seen("session/event")]
         assert all("source_id" not in each["event"] for each in new.seen("session/event"))
+
+
+@holds("DAE-1")
+async def test_a_request_that_hangs_does_not_keep_the_daemon_from_ending(house: House, monkeypatch: pytest.MonkeyPatch):
+    """Turns have their deadline; what is not a turn had none."""
+    hanging = Gate()
+
+    async def hang(*_: object) -> None:
+        await hanging.wait()
+
+    monkeypatch.setitem(dispatch.HANDLERS, "realm/current", hang)
+    monkeypatch.setattr(serving, "REPLY_SECONDS", 0.05)
+    async with house.connect() as peer:
+        await peer.begin("realm/current")
+        await hanging.reached.wait()
+        await peer.call("daemon/stop")
+        with trio.fail_after(5):
+            await house.ended.wait()

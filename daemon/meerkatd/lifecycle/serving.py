@@ -17,6 +17,10 @@ from .endpoint import CHECK_SECONDS, Endpoint
 
 logger = logging.getLogger(__name__)
 
+# When all work has ended, the last replies take milliseconds; a request that takes longer hangs, or has begun work
+# that came too late to be waited for.
+REPLY_SECONDS = 2.0
+
 
 class Acceptor(Protocol):
     """What serves connections; `listener.unix.UnixListener` is one."""
@@ -35,7 +39,8 @@ async def serve_until_stopped(
     drained: Callable[[], Awaitable[None]],
     drain_seconds: float,
 ) -> None:
-    """Serve until `stopping` is set, then drain for at most `drain_seconds` and close every connection.
+    """Serve until `stopping` is set, then drain for at most `drain_seconds`, let the last replies out, and close every
+    connection.
 
     Args:
         ready: called once, when clients can connect.
@@ -58,8 +63,9 @@ async def serve_until_stopped(
                 accepting.cancel_scope.cancel()
             with trio.move_on_after(drain_seconds) as scope:
                 await drained()
+            with trio.move_on_after(REPLY_SECONDS) as replying:
                 await acceptor.quiet()
-            if scope.cancelled_caught:
+            if scope.cancelled_caught or replying.cancelled_caught:
                 logger.warning("not everything was finished in time", extra={"drain_seconds": drain_seconds})
             connections.cancel_scope.cancel()
     finally:

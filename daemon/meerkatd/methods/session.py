@@ -26,11 +26,12 @@ from ..errors import MeerkatError
 from ..protocol.port import Call
 from ..sessions.request import AgentOptions
 from .context import Context
-from .turn import content_of, follow_to_end, keyed, refuse_while_stopping
+from .turn import content_of, follow_to_end, keep_cancel, keyed, refuse_while_stopping
 
 
 async def create(context: Context, params: SessionCreate, call: Call) -> RunResult | SessionDeferred:
     refuse_while_stopping(context)
+    cancelled = keep_cancel(call)
     sessions = context.realm.sessions
     session_id, turn = await sessions.create(
         content_of(params.prompt),
@@ -50,7 +51,7 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
     if turn is None:
         return {"session_id": session_id, "session_ref": f"{context.realm.realm_id}:{session_id}"}
     try:
-        return await follow_to_end(context, call, session_id, turn, events=params.session_events)
+        return await follow_to_end(context, call, session_id, turn, cancelled, events=params.session_events)
     except MeerkatError as error:
         raise error.with_details(session_id=session_id, session_created=True, resumable=True) from None
 

@@ -3,6 +3,8 @@
 from contextlib import aclosing
 from typing import Any, cast
 
+import trio
+
 from ..contract.base import Params
 from ..contract.message import Content
 from ..contract.turn import PromptText, RunResult, TurnInfo, TurnInterrupt, TurnInterrupted, TurnRead, TurnStart
@@ -20,6 +22,7 @@ _NOT_IN_DIGEST = {"idempotency_key", "session_events"}
 
 async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
     refuse_while_stopping(context)
+    cancelled = keep_cancel(call)
     sessions = context.realm.sessions
     session_id = await sessions.resolve(params.session_id)
     turn = await sessions.start_turn(
@@ -35,7 +38,7 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
         ),
         keyed=keyed("turn/start", params, session_id=session_id),
     )
-    return await follow_to_end(context, call, session_id, turn, events=params.session_events)
+    return await follow_to_end(context, call, session_id, turn, cancelled, events=params.session_events)
 
 
 async def interrupt(context: Context, params: TurnInterrupt, call: Call) -> TurnInterrupted:
@@ -56,13 +59,28 @@ async def read(context: Context, params: TurnRead, call: Call) -> TurnInfo:
     return await sessions.turn(await sessions.resolve(params.session_id), params.turn_id)
 
 
-async def follow_to_end(context: Context, call: Call, session_id: SessionId, turn: Turn, *, events: bool) -> RunResult:
+def keep_cancel(call: Call) -> trio.Event:
+    """Let a `cancel` of a request that begins a turn wait until there is the turn to interrupt, which takes
+    milliseconds. Broken off in the middle of the write, the request would be gone and its turn would run on."""
+    cancelled = trio.Event()
+    call.on_cancel = cancelled.set
+    return cancelled
+
+
+async def follow_to_end(
+    context: Context, call: Call, session_id: SessionId, turn: Turn, cancelled: trio.Event, *, events: bool
+) -> RunResult:
     """Wait for a turn, sending its events to this connection before its result.
 
     A `cancel` notification for the request interrupts the turn, and the reply tells what came of that. A connection
     that ends leaves the turn alone.
+
+    Args:
+        cancelled: what `keep_cancel` gave before the turn was begun.
     """
     call.on_cancel = lambda: turn.interrupt("cancelled by its caller")
+    if cancelled.is_set():
+        call.on_cancel()
     if events and not turn.done.is_set():
         async with context.realm.sessions.hold(session_id) as session:
             following = session.events.follow(turn.first_cursor, until=lambda: turn.last_cursor)
