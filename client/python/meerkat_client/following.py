@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from ._protocol import Pending
-from .errors import ConnectionLostError, RkatError
+from .errors import ConnectionLostError, RkatError, TurnError
 from .events import Event, EventEnvelope, RunCompleted, RunFailed, RunStarted, StreamTruncated, parse_envelope
 from .requests import Ask
 from .results import RunResult
@@ -69,10 +69,12 @@ class TurnFollower(_Follower[Event]):
         self._ask = ask
         self._reply: Pending | None = None
         self._turn_over = False
+        self._asked_again = False
         self._gap_told = False
 
     def openings(self) -> list[Asked]:
         """What to ask on a fresh connection, in order; give what came of it to `sent`."""
+        self._asked_again = self._reply is not None
         self._stream, self._reply, self.stream_outcome = None, None, None
         if self.cursor is None:
             return [_asked(self._ask.with_events(True))]
@@ -104,6 +106,7 @@ class TurnFollower(_Follower[Event]):
         if isinstance(event, RunStarted):
             self.run_id = event.run_id
         self._turn_over = isinstance(event, RunCompleted | RunFailed)
+        self._gap_told = isinstance(event, StreamTruncated)
         return event
 
     def settled(self) -> bool:
@@ -113,11 +116,11 @@ class TurnFollower(_Follower[Event]):
         return self._turn_over or self._stream is None or self.stream_outcome is not None or self._stream_refused()
 
     def last_word(self) -> Event | None:
-        """Asked when it is settled: a gap that nothing else told, once."""
-        if self._turn_over or self._gap_told or not self._stream_refused():
+        """Asked when it is settled, before the result: the gap at the end of a turn, if nothing has told it, once."""
+        if not self._asked_again or self._turn_over or self._gap_told or not self._has_run():
             return None
         self._gap_told = True
-        return StreamTruncated(seq=self.cursor or 0, kind="stream_refused", dropped=None)
+        return StreamTruncated(seq=self.cursor or 0, kind="connection_lost", dropped=None)
 
     def result(self) -> RunResult:
         """Asked when it is settled.
@@ -127,6 +130,16 @@ class TurnFollower(_Follower[Event]):
         """
         assert self._reply is not None, "a turn is settled by its reply"
         return self._ask.parse(self._reply.result())
+
+    def _has_run(self) -> bool:
+        """Whether the turn had begun at all, as its reply tells."""
+        try:
+            self.result()
+        except TurnError:
+            return True
+        except RkatError:
+            return False
+        return True
 
     def _stream_refused(self) -> bool:
         if self._stream is None or not self._stream.done:

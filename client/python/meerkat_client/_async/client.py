@@ -38,6 +38,7 @@ class MeerkatClient:
         self._options = check(options)
         self._tools: Toolbox[Handler] = Toolbox()
         self._link_or_none: Link | None = None
+        self._entered = False
         self._capabilities: tuple[Capability, ...] = ()
 
     def __repr__(self) -> str:
@@ -47,8 +48,6 @@ class MeerkatClient:
 
     async def connect(self, **options: Unpack[ConnectOptions]) -> Self:
         """Connect now, with these options on top of those of the constructor. `async with` does so by itself.
-
-        Connect and close in the same task.
 
         Raises:
             DaemonError: no daemon can be reached or started, or it is of another version.
@@ -61,25 +60,41 @@ class MeerkatClient:
         await link.open()
         try:
             self._capabilities = await link.ask(requests.capabilities())
-        except BaseException as error:
-            await link.close(type(error), error, error.__traceback__)
+        except BaseException:
+            link.close()
+            await link.leave()
             raise
         self._link_or_none = link
         return self
 
     async def close(self) -> None:
-        """End the connection; turns go on without it. Safe to call twice."""
+        """End the connection; turns go on without it. Safe to call twice.
+
+        Inside of `async with` from any task; after a `connect` of one's own in its task, outside of any scope or task
+        group that was entered since.
+        """
+        if self._link_or_none is not None:
+            self._link_or_none.close()
+            if not self._entered:
+                await self._leave()
+
+    async def _leave(self) -> None:
         link, self._link_or_none = self._link_or_none, None
         if link is not None:
-            await link.close()
+            await link.leave()
 
     async def __aenter__(self) -> Self:
-        return self if self._link_or_none is not None else await self.connect()
+        if self._link_or_none is None:
+            await self.connect()
+        self._entered = True
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+        self._entered = False
+        await self._leave()
 
     @property
     def _link(self) -> Link:

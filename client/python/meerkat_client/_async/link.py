@@ -6,9 +6,8 @@ stopped. Tools count as a need.
 """
 
 import logging
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,6 +25,7 @@ from .connection import Connection
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 # The daemon takes MAX_IN_FLIGHT requests of a connection at a time and refuses more. Turns may take hours, so they get
 # no more than a part of that: an interrupt has to get through.
@@ -37,7 +37,7 @@ TAKE_BACK_SECONDS: Final = 5.0
 
 
 class Link:
-    """See the module. `open` first, `close` last, both in the same task."""
+    """See the module. `open` first; `close` and `leave` last."""
 
     def __init__(self, options: ConnectOptions, tools: Toolbox[Any]) -> None:
         self._options = options
@@ -49,6 +49,7 @@ class Link:
         self._limits = {True: anyio.CapacityLimiter(_TURNS), False: anyio.CapacityLimiter(_SHORT_CALLS)}
         self._streams: set[Connection] = set()
         self._tasks: TaskGroup = anyio.create_task_group()
+        self._scopes: set[anyio.CancelScope] = set()
         self._closed = False
         self.info: Initialized
 
@@ -65,26 +66,25 @@ class Link:
         await self._tasks.__aenter__()
         try:
             await self.ready()
-        except BaseException as error:
-            await self.close(type(error), error, error.__traceback__)
+        except BaseException:
+            self.close()
+            await self.leave()
             raise
 
-    async def close(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        """End the connection and its streams; turns go on without them. Safe to call twice."""
-        if self._closed:
-            return
+    def close(self) -> None:
+        """End the connection and its streams; turns go on without them. Safe to call twice, and from any task."""
         self._closed = True
         for stream in list(self._streams):
             stream.close()
         if self._connection is not None:
             self._connection.close()
         self._wake()
-        self._tasks.cancel_scope.cancel()
+        # Not the task group's own scope: the body of the client is inside of it.
+        for scope in list(self._scopes):
+            scope.cancel()
+
+    async def leave(self) -> None:
+        """Wait for the link's own tasks; after `close`, in the task of `open`."""
         # What happens in the body of the client is not told to the task group: it would wrap it into a group.
         await self._tasks.__aexit__(None, None, None)
 
@@ -121,7 +121,7 @@ class Link:
                 connection = await self._open(self._options)
                 self._connection, self._offered = connection, 0
                 self.info = connection.info
-                self._tasks.start_soon(self._receive, connection)
+                self._start(self._receive, connection)
             if self._offered != self._tools.version:
                 version = self._tools.version
                 await self._call(connection, "tools/register", {"tools": self._tools.definitions()})
@@ -178,13 +178,25 @@ class Link:
 
     # The client's own tasks
 
+    def _start(self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
+        # Shielded: somebody who is being cancelled may still have to wait for the end of a turn. `close` ends it.
+        async def run() -> None:
+            with anyio.CancelScope(shield=True) as scope:
+                self._scopes.add(scope)
+                try:
+                    await work(*args)
+                finally:
+                    self._scopes.discard(scope)
+
+        self._tasks.start_soon(run)
+
     async def _receive(self, connection: Connection) -> None:
         while connection.lost is None:
             await connection.receive()
             while connection.arrived:
                 item = connection.arrived.popleft()
                 if isinstance(item, ServerRequest):
-                    self._tasks.start_soon(self._answer, connection, item)
+                    self._start(self._answer, connection, item)
             self._wake()
         connection.close()
         if self._tools and not self._closed:
@@ -207,7 +219,7 @@ class Link:
 
     def _flush(self, connection: Connection) -> None:
         if connection.unsent and not self._closed:
-            self._tasks.start_soon(connection.flush)
+            self._start(connection.flush)
 
     def _wake(self) -> None:
         for pending, event in self._waiting.items():

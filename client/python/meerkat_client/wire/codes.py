@@ -73,7 +73,7 @@ _ROWS = (
              "Ask for the latest cursor, or open the stream without one."),
     ErrorRow("SESSION_ARCHIVED", -32040, 409, 16, False, "state", "The session is archived and takes no changes.",
              "`rkat sessions unarchive` brings it back."),
-    ErrorRow("TURN_LOST", -32041, 500, 31, False, "environment", "The daemon ended before this turn did.",
+    ErrorRow("TURN_LOST", -32041, 500, 31, False, "environment", "The daemon or its disk failed before the end of the turn was stored.",
              "The session can be used at once; its history tells what had run."),
     ErrorRow("REALM_NOT_FOUND", -32042, 404, 50, False, "caller", "There is no such realm.",
              "`rkat realms list` shows what there is."),
