@@ -58,7 +58,7 @@ export class CapabilityUnavailableError extends MeerkatError {}
 /** The daemon cannot be reached or started. */
 export class DaemonUnavailableError extends MeerkatError {}
 
-/** The daemon ended before this turn did. The turn is not run again; `toolCalls` tells what had run. */
+/** The end of this turn could not be stored. The turn is not run again; `toolCalls` tells what had run. */
 export class TurnLostError extends MeerkatError {
   get toolCalls(): ToolCallRecord[] {
     const calls = this.details["tool_calls"];
