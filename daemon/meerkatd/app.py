@@ -18,7 +18,7 @@ from .agent.agents import Agents
 from .agent.credentials import Credentials
 from .agent.provider_pool import ProviderPool
 from .agent.realm_agents import RealmAgents
-from .errors import from_os_error
+from .errors import InvalidParams, from_os_error
 from .lifecycle.endpoint import Endpoint
 from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
 from .lifecycle.logs import configure_logging
@@ -68,7 +68,11 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
         log.info("started", extra={"version": VERSION, "pid": os.getpid(), "socket": settings.socket_path})
         pool = ProviderPool()
         try:
-            await Daemon(settings, make_agents=_agents_maker(pool), preload=pool.preload).run(ready)
+            make_agents = _agents_maker(pool)
+        except InvalidParams as invalid:
+            return _failed(ready, code=invalid.code, message=invalid.message, hint=invalid.hint)
+        try:
+            await Daemon(settings, make_agents=make_agents, preload=pool.preload).run(ready)
         finally:
             with trio.CancelScope(shield=True):
                 await pool.aclose()
@@ -89,6 +93,7 @@ def _failed(ready: ReadyPipe, *, code: str, message: str, hint: str) -> int:
 
 
 def _agents_maker(pool: ProviderPool) -> MakeAgents:
+    """Raises InvalidParams when the environment has a key or base URL that cannot be one."""
     own = Credentials.from_environment(os.environ)
 
     def make(realm: Realm) -> Agents:

@@ -52,6 +52,7 @@ class Removal:
         )
         self._registry.drop(realm)
         realm.config.retire()
+        realm.sessions.end_streams()
         log.info("realm deleted", extra={"realm": realm_id, "trash_id": trash_id, "interrupted_turns": turns})
         return {"realm_id": realm_id, "deleted": True, "trash_id": trash_id, "interrupted_turns": turns}
 

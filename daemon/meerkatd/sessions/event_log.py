@@ -75,6 +75,7 @@ class EventLog:
         self._events: deque[_Event] = deque()
         self._bytes = 0
         self._changed = trio.Event()
+        self._closed = False
         self.readers = 0
 
     def __repr__(self) -> str:
@@ -97,6 +98,11 @@ class EventLog:
             self._changed.set()
             self._changed = trio.Event()
         return self.last
+
+    def close(self) -> None:
+        """No more events: each reader's iteration ends when it has read everything."""
+        self._closed = True
+        self.wake()
 
     def wake(self) -> None:
         """Let every waiting reader look again at what it waits for."""
@@ -148,6 +154,8 @@ class EventLog:
                     return
                 event, place_before = self._next(place), place
                 if event is None:
+                    if self._closed:
+                        return
                     await self._changed.wait()
                     continue
                 if event.payload["type"] != "stream_truncated":

@@ -63,6 +63,11 @@ class LiveSessions:
         for session_id in [each for each, session in self._live.items() if session.idle]:
             del self._live[session_id]
 
+    def end_streams(self) -> None:
+        """End every reader of events: the realm is gone."""
+        for session in self._live.values():
+            session.events.close()
+
     @asynccontextmanager
     async def hold(self, session_id: SessionId) -> AsyncIterator[Session]:
         """The one live object of a session, kept in memory while the block runs.

@@ -102,6 +102,10 @@ class Sessions:
     def running(self) -> list[Turn]:
         return self._live.running()
 
+    def end_streams(self) -> None:
+        """See `LiveSessions.end_streams`."""
+        self._live.end_streams()
+
     def forget_idle(self) -> None:
         """Give back the memory of everything that is idle."""
         self._transcripts.clear()
