@@ -6,14 +6,17 @@ They are typed dictionaries, so that the two clients and their many methods spel
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from .errors import RkatError
-from .types import Initialized, PromptText
 from .wire.credentials import from_environment
 from .wire.version import PROTOCOL_MAX, PROTOCOL_MIN, VERSION
 
-Prompt = str | Sequence[PromptText]
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from .types import Initialized, PromptText
+
+Prompt = str | Sequence["PromptText"]
 """Text, or text blocks."""
 
 
@@ -120,7 +123,7 @@ def program_name() -> str:
     return name if name and not name.startswith("-") else "python"
 
 
-def explain(error: RkatError, info: Initialized) -> RkatError:
+def explain(error: RkatError, info: "Initialized") -> RkatError:
     """The error with a better hint, where the versions of both sides are the likely cause."""
     if error.code == "METHOD_NOT_FOUND":
         theirs = info["server_info"]["version"]

@@ -7,12 +7,15 @@ that lost its connection can ask again without anything being done twice, and ge
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .history import SessionHistory
 from .options import CreateOptions, Prompt, TurnOptions
 from .results import Capability, InterruptResult, ModelsCatalog, RunResult, SessionDetails, SessionSummary
-from .types import ConfigEnvelope, ContextInjected, SessionForked
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from .types import ConfigEnvelope, ContextInjected, SessionForked
 
 T = TypeVar("T")
 # Random bytes of a key: nobody else makes up the same one.
@@ -94,31 +97,33 @@ def label(session_id: str, labels: Mapping[str, str | None]) -> Ask[dict[str, st
     return Ask("session/label", {"session_id": session_id, "labels": dict(labels)}, lambda result: result["labels"])
 
 
-def inject_context(session_id: str, text: str, source: str | None, idempotency_key: str | None) -> Ask[ContextInjected]:
+def inject_context(
+    session_id: str, text: str, source: str | None, idempotency_key: str | None
+) -> "Ask[ContextInjected]":
     content = {"type": "text", "text": text}
     params = {"session_id": session_id, "content": content, "source": source, "idempotency_key": idempotency_key}
-    return Ask("session/inject_context", _keyed(params), lambda result: cast(ContextInjected, result))
+    return Ask("session/inject_context", _keyed(params), lambda result: cast("ContextInjected", result))
 
 
-def fork_at(session_id: str, message_index: int, idempotency_key: str | None) -> Ask[SessionForked]:
+def fork_at(session_id: str, message_index: int, idempotency_key: str | None) -> "Ask[SessionForked]":
     params = {"session_id": session_id, "message_index": message_index, "idempotency_key": idempotency_key}
-    return Ask("session/fork_at", _keyed(params), lambda result: cast(SessionForked, result))
+    return Ask("session/fork_at", _keyed(params), lambda result: cast("SessionForked", result))
 
 
-def get_config(effective: bool) -> Ask[ConfigEnvelope]:
+def get_config(effective: bool) -> "Ask[ConfigEnvelope]":
     return Ask("config/get", {"effective": True} if effective else {}, _config)
 
 
 def set_config(
     config: Mapping[str, Any], expected_generation: int | None, idempotency_key: str | None
-) -> Ask[ConfigEnvelope]:
+) -> "Ask[ConfigEnvelope]":
     params = {"config": dict(config), "expected_generation": expected_generation, "idempotency_key": idempotency_key}
     return Ask("config/set", _keyed(params), _config)
 
 
 def patch_config(
     patch: Mapping[str, Any], expected_generation: int | None, idempotency_key: str | None
-) -> Ask[ConfigEnvelope]:
+) -> "Ask[ConfigEnvelope]":
     params = {"patch": dict(patch), "expected_generation": expected_generation, "idempotency_key": idempotency_key}
     return Ask("config/patch", _keyed(params), _config)
 
@@ -144,8 +149,8 @@ def _nothing(_: Any) -> None:
     return None
 
 
-def _config(result: Any) -> ConfigEnvelope:
-    return cast(ConfigEnvelope, result)
+def _config(result: Any) -> "ConfigEnvelope":
+    return cast("ConfigEnvelope", result)
 
 
 def _prompt(prompt: Prompt) -> str | list[Any]:

@@ -5,9 +5,11 @@ Fields that another version of the daemon sends are ignored, and those that it l
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from .types import TurnInfo
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from .types import TurnInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class SessionDetails(SessionSummary):
     last_assistant_text: str | None = None
     staged_prompt: str | None = None
     active_turn: ActiveTurn | None = None
-    last_turn: TurnInfo | None = None
+    last_turn: "TurnInfo | None" = None
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:

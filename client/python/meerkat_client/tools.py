@@ -1,6 +1,5 @@
 """Tools that the program of a client carries out: what was declared, and how a call is answered. No I/O."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,8 +8,6 @@ from typing import Any, Generic, TypeVar
 from .errors import RkatError, from_wire
 from .wire.faults import WireError
 from .wire.framing import require_plain
-
-log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., object])
 # What every provider takes as a function's name.
@@ -87,5 +84,8 @@ def answer(content: object) -> dict[str, Any]:
 
 def failure(tool: Tool[Any], error: Exception) -> dict[str, Any]:
     """The answer for a tool that raised: the model is told in short, the program's log has all of it."""
-    log.warning("the tool %s failed", tool.name, exc_info=error)
+    # Here, because only a failure pays for it.
+    import logging
+
+    logging.getLogger(__name__).warning("the tool %s failed", tool.name, exc_info=error)
     return {"content": str(error) or type(error).__name__, "is_error": True}

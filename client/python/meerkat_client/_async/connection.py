@@ -9,7 +9,7 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -19,8 +19,11 @@ from .. import _dial
 from .._protocol import ClientProtocol, Notification, Pending, ServerRequest
 from ..errors import ConnectionLostError, RkatError
 from ..options import ConnectOptions, initialize_params, state_root
-from ..types import Initialized
 from ..wire.limits import RECEIVE_CHUNK
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from ..types import Initialized
 
 # A daemon may leave between accepting us and answering; each time a new one is started.
 _ATTEMPTS: Final = 5

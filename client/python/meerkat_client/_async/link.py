@@ -7,7 +7,7 @@ stopped. Tools count as a need.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,9 +18,12 @@ from ..following import Losses
 from ..options import ConnectOptions, explain
 from ..requests import Ask
 from ..tools import METHOD, Tool, Toolbox, answer, failure
-from ..types import Initialized
 from ..wire.limits import MAX_IN_FLIGHT
 from .connection import Connection
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from ..types import Initialized
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,18 @@
 """A session, as one holds it in one's hands: a handle by id. It has no state of the session's but the last result."""
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from .. import requests
 from ..history import SessionHistory
 from ..options import Prompt, TurnOptions
 from ..results import InterruptResult, RunResult, SessionDetails, Usage
-from ..types import ContextInjected
 from .link import Link
 from .streams import EventStream, EventSubscription
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from ..types import ContextInjected
 
 
 class SessionHandle:
@@ -62,7 +65,7 @@ class SessionHandle:
 
     async def inject_context(
         self, text: str, *, source: str | None = None, idempotency_key: str | None = None
-    ) -> ContextInjected:
+    ) -> "ContextInjected":
         """Add to the transcript without asking for an answer.
 
         Its `status` is `applied`; `staged` while a turn runs, whose next step then sees it; or `duplicate`.

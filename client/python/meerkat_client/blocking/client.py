@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from .. import requests
 from ..errors import RkatError
@@ -10,10 +10,13 @@ from ..history import SessionHistory
 from ..options import ConnectOptions, CreateOptions, Prompt, check
 from ..results import Capability, ModelsCatalog, SessionDetails, SessionSummary
 from ..tools import Toolbox
-from ..types import ConfigEnvelope, ContextInjected, Initialized
 from .link import Link
 from .session import DeferredSession, Session
 from .streams import EventStream, EventSubscription
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from ..types import ConfigEnvelope, ContextInjected, Initialized
 
 Handler = Callable[[dict[str, Any]], str | list[dict[str, Any]]]
 H = TypeVar("H", bound=Handler)
@@ -93,7 +96,7 @@ class MeerkatClient:
         return self._link_or_none
 
     @property
-    def info(self) -> Initialized:
+    def info(self) -> "Initialized":
         """What the daemon said of itself: server_info, pid, methods, limits."""
         return self._link.info
 
@@ -180,7 +183,7 @@ class MeerkatClient:
 
     def inject_context(
         self, session_id: str, text: str, *, source: str | None = None, idempotency_key: str | None = None
-    ) -> ContextInjected:
+    ) -> "ContextInjected":
         """Add to a session's transcript without asking for an answer; see `Session.inject_context`."""
         return self.session(session_id).inject_context(text, source=source, idempotency_key=idempotency_key)
 
@@ -190,7 +193,7 @@ class MeerkatClient:
 
     # The realm
 
-    def get_config(self, *, effective: bool = False) -> ConfigEnvelope:
+    def get_config(self, *, effective: bool = False) -> "ConfigEnvelope":
         """The realm's config and its generation; with `effective` all that counts, defaults included."""
         return self._link.ask(requests.get_config(effective))
 
@@ -200,7 +203,7 @@ class MeerkatClient:
         *,
         expected_generation: int | None = None,
         idempotency_key: str | None = None,
-    ) -> ConfigEnvelope:
+    ) -> "ConfigEnvelope":
         """Replace the realm's config.
 
         Raises:
@@ -214,7 +217,7 @@ class MeerkatClient:
         *,
         expected_generation: int | None = None,
         idempotency_key: str | None = None,
-    ) -> ConfigEnvelope:
+    ) -> "ConfigEnvelope":
         """Change the realm's config by a JSON merge patch (RFC 7396): None deletes. Raises as `set_config`."""
         return self._link.ask(requests.patch_config(patch, expected_generation, idempotency_key))
 

@@ -1,14 +1,17 @@
 """The connection of a blocking client, which is made anew when it was lost and is needed again."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import RkatError
 from ..following import Losses
 from ..options import ConnectOptions, explain
 from ..requests import Ask
 from ..tools import METHOD, Toolbox, answer, failure
-from ..types import Initialized
 from .connection import Connection
+
+if TYPE_CHECKING:
+    # Generated, and of a hundred shapes: what loads them pays for all.
+    from ..types import Initialized
 
 T = TypeVar("T")
 
