@@ -104,10 +104,6 @@ class ProviderNotConfigured(MeerkatError):
     code = "PROVIDER_NOT_CONFIGURED"
 
 
-class BudgetExhausted(MeerkatError):
-    code = "BUDGET_EXHAUSTED"
-
-
 class AgentError(MeerkatError):
     code = "AGENT_ERROR"
 

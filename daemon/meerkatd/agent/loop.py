@@ -5,7 +5,7 @@ The loop knows no store and no session. What it has to write ahead goes to a `Le
 `close_off` then turns what was under way into messages that say so, and a transcript that every provider accepts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -79,7 +79,7 @@ class AgentRun:
         output: messages this turn has completed; `request.messages` must show them as they are added.
         emit: publishes an event; synchronous.
         now: wall clock as RFC 3339 text.
-        boundary: called before each call of the model; gives messages that came from elsewhere meanwhile.
+        boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
     """
 
     provider: Provider
@@ -89,7 +89,7 @@ class AgentRun:
     emit: Callable[[EventPayload], Any]
     now: Callable[[], str]
     run_id: str
-    boundary: Callable[[], Sequence[Message]] = tuple
+    boundary: Callable[[], Awaitable[Sequence[Message]]] | None = None
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
@@ -124,7 +124,8 @@ class AgentRun:
             await self._carry_out(calls)
 
     async def _ask(self) -> AssistantMessage:
-        self.output.extend(self.boundary())
+        if self.boundary is not None:
+            self.output.extend(await self.boundary())
         self.model_calls += 1
         self.emit({"type": "turn_started", "turn_number": self.model_calls})
         request = replace(self.request, tools=self.tools.specs())

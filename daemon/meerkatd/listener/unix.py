@@ -92,7 +92,13 @@ class UnixListener:
 
     def _admit(self, sock: socket.socket, connections: trio.Nursery) -> None:
         sock.setblocking(False)
-        peer = self._who_is(sock)
+        try:
+            peer = self._who_is(sock)
+        except OSError as error:
+            # macOS does not know the peer of a connection that has gone already.
+            logger.info("a peer left before it was known", extra={"errno": error.errno})
+            sock.close()
+            return
         if peer.uid != os.geteuid():
             logger.warning("refused another user", extra={"peer_uid": peer.uid, "peer_pid": peer.pid})
             sock.close()

@@ -86,6 +86,7 @@ class Realm:
         self._opening = trio.Lock()
         self._opened = opened
         self._calls = 0
+        self._tidied = False
         self.last_used = trio.current_time()
         self.config = ConfigCell(realm_id, files=self._config_files, create=lambda: self.store(True))
         self.settings = RealmSettings(self.config, user_config)
@@ -114,6 +115,7 @@ class Realm:
         finally:
             self._calls -= 1
             self.last_used = trio.current_time()
+            self._tidied = False
 
     @property
     def idle(self) -> bool:
@@ -247,6 +249,18 @@ class Realm:
             self.sessions.forget_idle()
             if store is not None:
                 await store.aclose()
+
+    @property
+    def throw_away(self) -> bool:
+        """In memory, with an id that nobody was told to come back to, and no connection left that has it."""
+        in_memory = self._store is not None and self._store.backend == "memory"
+        return in_memory and self.origin == "generated" and self.connections == 0
+
+    async def tidy(self) -> None:
+        """Fold the store's logs, once for each time that the realm comes to rest."""
+        if self._store is not None and not self._tidied:
+            self._tidied = True
+            await self._store.tidy()
 
     async def aclose(self) -> None:
         """Close for good, at the daemon's end."""

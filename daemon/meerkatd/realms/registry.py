@@ -169,9 +169,16 @@ class Registry:
         idle.sort(key=lambda realm: realm.last_used)
         excess = self.open_realms - self._max_open
         for place, realm in enumerate(idle):
-            if (place < excess or now - realm.last_used >= IDLE_CLOSE_SECONDS) and realm.idle:
+            if not realm.idle:
+                continue
+            if realm.throw_away:
+                self.drop(realm)
+                await realm.aclose()
+            elif place < excess or now - realm.last_used >= IDLE_CLOSE_SECONDS:
                 await realm.close()
                 self._forget(realm)
+            else:
+                await realm.tidy()
 
     def interrupt_all(self, reason: str) -> int:
         """Interrupt every turn. Returns how many there were."""

@@ -7,7 +7,7 @@ its caller may go away.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import trio
@@ -251,6 +251,10 @@ class Admission:
         defaults = self._agents.defaults()
         meta = session.meta
 
+        async def boundary() -> Sequence[Message]:
+            await self._reserve_events(store, session)
+            return session.take_injected(turn)
+
         async def build(output: list[Message]) -> AgentRun:
             provider = await self._agents.provider(endpoint)
             transcript = await self._transcripts.get(store, session.session_id)
@@ -267,7 +271,7 @@ class Admission:
                 request=request,
                 tools=self._agents.tools,
                 ledger=StoredLedger(store, turn.turn_id),
-                boundary=lambda: session.take_injected(turn),
+                boundary=boundary,
                 emit=session.events.append,
                 now=lambda: rfc3339(self._now_ms()),
                 run_id=turn.turn_id,
@@ -288,6 +292,13 @@ class Admission:
             unsettled=self._unsettled,
         )
         self._nursery.start_soon(run_turn, work, name=f"turn {turn.turn_id}")
+
+    async def _reserve_events(self, store: RealmStore, session: Session) -> None:
+        """Keep the store's bound of event numbers ahead of a turn that has used half of its block."""
+        bound = session.events.last + EVENTS_RESERVED
+        if bound - session.row.event_seq > EVENTS_RESERVED // 2:
+            await store.reserve_events(session.session_id, bound)
+            session.row = replace(session.row, event_seq=bound)
 
     def _build_meta(
         self, endpoint: Endpoint, prompt: Content, caller: Caller, options: AgentOptions, *, deferred: bool

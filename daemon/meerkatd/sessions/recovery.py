@@ -100,7 +100,7 @@ def lost_messages(
 
 def lost_notice(tools: Sequence[ToolRow]) -> str:
     """What happened, in words."""
-    opening = "The turn was lost: the daemon or its disk failed before the end of the turn was stored, and its answer is not here."
+    opening = "The turn was lost: the daemon or its disk failed before its end was stored. Its answer is not here."
     if not tools:
         return f"{opening} It had called no tool."
     parts = []
@@ -117,7 +117,7 @@ def lost_error(session: SessionRow, turn: TurnRow, tools: Sequence[ToolRow]) -> 
     """The error that the turn's caller gets when it asks again by idempotency key."""
     return {
         "code": "TURN_LOST",
-        "message": "The daemon or its disk failed before the end of this turn was stored; the session can be used at once.",
+        "message": "The daemon or its disk failed before the turn's end was stored; the session can be used at once.",
         "details": {
             "session_id": session.session_id,
             "turn_id": turn.turn_id,

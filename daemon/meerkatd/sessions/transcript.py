@@ -1,8 +1,8 @@
 """The committed messages of a session as the agent reads them, kept in memory between turns.
 
 A turn must not cost more the longer its session is, so the messages are read from the store once and then grow with
-each commit. The memory for it is bounded over the whole daemon: `TranscriptMemory` forgets the ones that were used
-longest ago.
+each commit. The memory for it is bounded for each realm: `TranscriptMemory` forgets the ones that were used longest
+ago, and all of them when the realm has been idle.
 """
 
 import json
@@ -15,7 +15,7 @@ import trio
 from ..contract.message import Message
 from ..store.api import RealmStore
 
-# Bytes of stored JSON of all transcripts together; in memory they take about four times as much. They are given back
+# Bytes of stored JSON of all transcripts of a realm; in memory they take about four times as much. They are given back
 # when their realm has been idle for a while. Less than what one session may have would make long sessions that take
 # turns read each other out of memory: measured, 1.5 s for each turn of one with 100,000 messages.
 MEMORY_BYTES = 64 * 1024 * 1024

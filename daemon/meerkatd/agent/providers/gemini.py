@@ -20,6 +20,7 @@ from .history import AssistantStep, UserStep, steps_of
 from .wire import (
     Delta,
     HttpCall,
+    checked_tool_use,
     count,
     encoded,
     event_object,
@@ -30,7 +31,6 @@ from .wire import (
     reasoning_block,
     text_block,
     text_of,
-    tool_use_block,
     truncated,
     with_unique_ids,
 )
@@ -165,7 +165,7 @@ class GeminiParser:
         if isinstance(part.get("functionCall"), dict):
             call = part["functionCall"]
             self._blocks.append(
-                tool_use_block(text_of(call.get("id")), text_of(call.get("name")), obj(call.get("args")), meta)
+                checked_tool_use(text_of(call.get("id")), text_of(call.get("name")), obj(call.get("args")), meta)
             )
             return ()
         text = text_of(part.get("text"))

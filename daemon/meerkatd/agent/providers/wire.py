@@ -5,6 +5,7 @@ gives back model events. Neither knows about sockets, clocks or retries, so each
 """
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,10 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 # Arguments that are no JSON are quoted back to the model; more than this tells it nothing new.
 MAX_MALFORMED_ARGS = 2000
+# A frame may be 32 levels deep; what is around the arguments in an event or a page of history takes up to ten.
+MAX_ARGS_DEPTH = 20
+# What frames carry, which is the range of a double.
+MAX_INTEGER_BITS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +152,33 @@ def parsed_tool_use(call_id: str, name: str, arguments: str) -> ToolUseBlock:
         return tool_use_block(call_id, name, {})
     try:
         args = parsed_json(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         args = None
-    if isinstance(args, dict):
-        return tool_use_block(call_id, name, args)
-    return tool_use_block(call_id, name, {}, {"provider": "unknown", MALFORMED_ARGS: arguments[:MAX_MALFORMED_ARGS]})
+    return checked_tool_use(call_id, name, args, text=arguments)
+
+
+def checked_tool_use(
+    call_id: str, name: str, args: Any, meta: dict[str, Any] | None = None, *, text: str | None = None
+) -> ToolUseBlock:
+    """A tool call with arguments that can be stored, sent and shown; a malformed one when they cannot.
+
+    Args:
+        text: the arguments as they came; made from `args` when they came as a value.
+    """
+    if isinstance(args, dict) and _portable(args):
+        return tool_use_block(call_id, name, args, meta)
+    quoted = repr(args) if text is None else text
+    return tool_use_block(call_id, name, {}, {"provider": "unknown", MALFORMED_ARGS: quoted[:MAX_MALFORMED_ARGS]})
+
+
+def _portable(value: Any, depth: int = 0) -> bool:
+    """Whether a value fits into a message of the wire: not too deep, and with numbers that every reader knows."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return depth < MAX_ARGS_DEPTH and all(_portable(each, depth + 1) for each in inner)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or value.bit_length() <= MAX_INTEGER_BITS
 
 
 def with_unique_ids(blocks: Sequence[AssistantBlock]) -> list[AssistantBlock]:
