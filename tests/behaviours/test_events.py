@@ -89,6 +89,18 @@ async def test_a_stream_resumes_after_any_cursor(house: House):
 
 
 @holds("EVE-3")
+async def test_a_reader_that_comes_back_after_the_turn_gets_the_rest_of_it_and_the_end(house: House):
+    async with house.connect(realm_id="r") as peer:
+        await create(house, peer)
+        house.provider.answers("a", "b")
+        result = await peer.call("turn/start", session_id="last", prompt="go", session_events=False)
+        await peer.call("session/stream_open", session_id="last", cursor=result["cursor"] - 3, until="turn_end")
+        await peer.wait_for(lambda: peer.seen("session/stream_end"))
+        assert kinds(peer.seen("session/stream_event")) == ["text_complete", "turn_completed", "run_completed"]
+        assert peer.seen("session/stream_end")[0]["outcome"] == "remote_end"
+
+
+@holds("EVE-3")
 async def test_a_cursor_from_before_what_is_kept_is_told_how_much_is_missing(house: House):
     async with house.connect(realm_id="r") as peer:
         await create(house, peer)

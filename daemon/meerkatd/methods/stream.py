@@ -19,9 +19,7 @@ _CLOSED_REMEMBERED = 1024
 async def open_stream(context: Context, params: StreamOpen, call: Call) -> StreamOpened:
     sessions = context.realm.sessions
     session_id = await sessions.resolve(params.session_id)
-    holding = sessions.hold(session_id)
-    session = await holding.__aenter__()
-    try:
+    async with sessions.hold(session_id) as session:
         cursor = _first_cursor(session, params)
         opened: StreamOpened = {
             "stream_id": uuid7(),
@@ -35,9 +33,6 @@ async def open_stream(context: Context, params: StreamOpen, call: Call) -> Strea
         context.streams[stream.stream_id] = stream.scope.cancel
         # Started last, and nothing is awaited after it: the reply goes out before the stream's first event.
         context.peer.start(stream.run, name=f"stream {session_id}")
-    finally:
-        # From here on the stream counts as a reader of the session's events, which keeps it in memory just as well.
-        await holding.__aexit__(None, None, None)
     return opened
 
 
@@ -71,9 +66,9 @@ class _Stream:
         self.scope = trio.CancelScope()
         self._context = context
         self._session = session
-        turn = session.turn
-        ends = until_turn_end
-        until = (lambda: turn.last_cursor if turn is not None else cursor) if ends else None
+        turn, last = session.turn, session.events.last
+        # Without a running turn the end is what there is by now: a reader that comes back gets the rest of its turn.
+        until = (lambda: turn.last_cursor if turn is not None else last) if until_turn_end else None
         self._events = session.events.follow(cursor, until=until)
         session.users += 1
 
