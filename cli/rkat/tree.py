@@ -45,6 +45,7 @@ COMMANDS = (
     Entry("config", "config", "Look after"),
     Entry("models", "models", "Look after"),
     Entry("daemon", "daemon", "Look after"),
+    Entry("doctor", "doctor", "Look after"),
 )
 _HEADING = re.compile(r"^(Usage:|[A-Z][a-z ]+:$)", re.MULTILINE)
 

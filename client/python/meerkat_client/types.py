@@ -113,6 +113,29 @@ class ConfigWatched(TypedDict):
     generation: int
 
 
+class DaemonExamine(TypedDict):
+    """`daemon/examine`: look at what the daemon depends on: the disk, the realms' files, the providers."""
+
+    providers: NotRequired[bool]
+
+
+class Finding(TypedDict):
+    """One finding."""
+
+    check: str
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    message: str
+    code: NotRequired[str]
+    mend: NotRequired[str]
+
+
+class DaemonExamined(TypedDict):
+    """Result of `daemon/examine`: what is well, too."""
+
+    findings: list[Finding]
+
+
 class DaemonStatusParams(TypedDict):
     """`daemon/status`."""
 

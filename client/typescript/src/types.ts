@@ -98,6 +98,27 @@ export interface ConfigWatched {
   generation: number;
 }
 
+/** `daemon/examine`: look at what the daemon depends on: the disk, the realms' files, the providers. */
+export interface DaemonExamine {
+  /** Also ask each provider that has a key for its models; takes up to 5 seconds, costs nothing. */
+  providers?: boolean;
+}
+
+/** One finding. */
+export interface Finding {
+  check: string;
+  level: "ok" | "warning" | "error";
+  subject: string;
+  message: string;
+  code?: string;
+  mend?: string;
+}
+
+/** Result of `daemon/examine`: what is well, too. */
+export interface DaemonExamined {
+  findings: Finding[];
+}
+
 /** `daemon/status`. */
 export type DaemonStatusParams = Record<string, never>;
 
@@ -1134,6 +1155,7 @@ export interface Methods {
   "config/set": { params: ConfigSet; result: ConfigEnvelope };
   "config/unwatch": { params: ConfigUnwatch; result: ConfigUnwatched };
   "config/watch": { params: ConfigWatch; result: ConfigWatched };
+  "daemon/examine": { params: DaemonExamine; result: DaemonExamined };
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatus };
   "daemon/stop": { params: DaemonStop; result: DaemonStopping };
   "events/latest_cursor": { params: EventsLatestCursor; result: LatestCursor };

@@ -6,6 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from .base import Params
+from .finding import Finding
 
 
 class DaemonStatusParams(Params):
@@ -55,3 +56,17 @@ class DaemonStopping(TypedDict):
     pid: int
     active_turns: int
     deadline_seconds: float
+
+
+class DaemonExamine(Params):
+    """`daemon/examine`: look at what the daemon depends on: the disk, the realms' files, the providers."""
+
+    providers: bool = Field(
+        True, description="Also ask each provider that has a key for its models; takes up to 5 seconds, costs nothing."
+    )
+
+
+class DaemonExamined(TypedDict):
+    """Result of `daemon/examine`: what is well, too."""
+
+    findings: list[Finding]

@@ -27,6 +27,12 @@ METHODS: tuple[Method, ...] = (
     Method("config/unwatch", config.ConfigUnwatch, config.ConfigUnwatched, "Stop watching the config."),
     Method("config/watch", config.ConfigWatch, config.ConfigWatched, "Be told of each new generation of the config."),
     Method(
+        "daemon/examine",
+        daemon.DaemonExamine,
+        daemon.DaemonExamined,
+        "What is wrong with disk, realms and providers, and how to mend it.",
+    ),
+    Method(
         "daemon/status",
         daemon.DaemonStatusParams,
         daemon.DaemonStatus,

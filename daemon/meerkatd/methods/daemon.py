@@ -1,4 +1,4 @@
-"""The daemon itself: status and stop."""
+"""The daemon itself: status, examination, stop."""
 
 import os
 
@@ -7,7 +7,16 @@ import psutil
 
 from meerkat_client.wire.version import CONTRACT_VERSION, VERSION
 
-from ..contract.daemon import DaemonStatus, DaemonStatusParams, DaemonStop, DaemonStopping, ProcessFacts
+from ..contract.daemon import (
+    DaemonExamine,
+    DaemonExamined,
+    DaemonStatus,
+    DaemonStatusParams,
+    DaemonStop,
+    DaemonStopping,
+    ProcessFacts,
+)
+from ..doctor.examine import examine_daemon
 from ..protocol.port import Call
 from ..sessions.clock import now_ms
 from .context import Context
@@ -30,6 +39,18 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
         "active_turns": services.registry.active_turns,
         "event_streams": services.registry.readers,
         "sqlite_version": apsw.sqlite_lib_version(),
+    }
+
+
+async def examine(context: Context, params: DaemonExamine, call: Call) -> DaemonExamined:
+    return {
+        "findings": await examine_daemon(
+            context.services.registry,
+            state_root=context.services.settings.state_root,
+            realm=context.realm,
+            credentials=context.credentials,
+            providers=params.providers,
+        )
     }
 
 

@@ -36,6 +36,7 @@ HANDLERS: dict[str, Handler] = {
     "config/set": config.set_config,
     "config/unwatch": config.unwatch,
     "config/watch": config.watch,
+    "daemon/examine": daemon.examine,
     "daemon/status": daemon.status,
     "daemon/stop": daemon.stop,
     "events/latest_cursor": event.latest_cursor,

@@ -71,7 +71,7 @@ class HttpProvider:
         self.wire = wire
         self.retry = retry or RetryPolicy()
         self.timeouts = timeouts or Timeouts()
-        self.client = _new_client(endpoint.base_url, self.timeouts)
+        self.client = new_client(endpoint.base_url, self.timeouts)
 
     def __repr__(self) -> str:
         return f"<HttpProvider {self.endpoint.full_name} at {self.endpoint.base_url}>"
@@ -89,7 +89,7 @@ class HttpProvider:
         await self.client.aclose()
 
 
-def _new_client(base_url: str, timeouts: Timeouts) -> "httpx2.AsyncClient":
+def new_client(base_url: str, timeouts: Timeouts) -> "httpx2.AsyncClient":
     import httpx2
 
     loopback = httpx2.URL(base_url).host in ("127.0.0.1", "::1", "localhost")

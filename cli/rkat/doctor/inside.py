@@ -1,0 +1,51 @@
+"""What the daemon sees: it is started if need be, for whether it can be is what most people want to know."""
+
+from collections.abc import Iterator
+
+from meerkat_client import BlockingClient
+from meerkat_client.errors import RkatError
+from meerkat_client.wire.version import VERSION
+
+from ..connection import connect
+from ..options import Options
+from .finding import Finding, from_error, warning, well
+
+
+def inside(options: Options, *, start: bool, providers: bool) -> Iterator[Finding]:
+    """Findings of a daemon that runs, and about one that does not.
+
+    Args:
+        start: start it when it does not run.
+        providers: let it call the providers.
+    """
+    try:
+        client = connect(options, start=start)
+    except RkatError as error:
+        if not start and error.code == "DAEMON_UNAVAILABLE":
+            yield well("daemon", "meerkatd", "does not run")
+        else:
+            yield from_error("daemon", "meerkatd", error)
+        return
+    with client:
+        yield from _daemon(client)
+        yield from _examined(client, providers)
+
+
+def _daemon(client: BlockingClient) -> Iterator[Finding]:
+    status = client.call("daemon/status")
+    pid, version = status["process"]["pid"], status["version"]
+    if version != VERSION:
+        yield warning(
+            "version",
+            f"meerkatd {version}",
+            f"is not of the same version as this program, {VERSION}",
+            mend="Let the installed version take over: rkat daemon restart",
+        )
+    yield well("daemon", f"meerkatd {version}", f"runs as pid {pid}, state {status['state']}")
+
+
+def _examined(client: BlockingClient, providers: bool) -> Iterator[Finding]:
+    try:
+        yield from client.call("daemon/examine", {"providers": providers})["findings"]
+    except RkatError as error:
+        yield from_error("daemon", "daemon/examine", error)
