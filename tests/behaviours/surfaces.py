@@ -90,9 +90,14 @@ async def open_door(surface: str, path: str) -> AsyncIterator[Door]:
 
 
 class Peer:
-    """A connected client: calls, notifications, and answers to what the daemon asks."""
+    """A connected client: calls, notifications, and answers to what the daemon asks.
 
-    def __init__(self, door: Door, nursery: trio.Nursery) -> None:
+    Attributes:
+        surface: what others are told that it comes through.
+    """
+
+    def __init__(self, door: Door, nursery: trio.Nursery, *, surface: str = "test") -> None:
+        self.surface = surface
         self._door = door
         self._nursery = nursery
         self._ids = 0

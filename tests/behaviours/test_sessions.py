@@ -199,3 +199,58 @@ async def test_context_is_staged_while_a_turn_runs_and_joins_it(house: House):
         await one.reply(running)
         messages = (await two.call("session/history", session_id="last"))["messages"]
         assert [m.get("content") for m in messages] == ["hello", None, "It rains."]
+
+
+@holds("SES-10")
+async def test_an_event_from_outside_is_told_once_and_read_by_the_next_turn(house: House):
+    async with house.connect(realm_id="r") as peer:
+        session_id = await create(house, peer)
+        event = {"event_type": "build.finished", "payload": {"ok": True, "log": None}, "idempotency_key": "k"}
+        told = await peer.call("session/external_event", session_id="last", kind="generic_json", **event)
+        assert (told["outcome_type"], told["session_id"], told["status"]) == ("accepted", session_id, "applied")
+        # The order of a payload's fields says nothing.
+        event["payload"] = {"log": None, "ok": True}
+        again = await peer.call("session/external_event", session_id=session_id, **event)
+        assert again == {
+            "outcome_type": "deduplicated",
+            "session_id": session_id,
+            "existing_id": told["input_id"],
+            "status": "duplicate",
+        }
+        event["payload"] = {"ok": True}
+        error = await refused(peer.call("session/external_event", session_id=session_id, **event))
+        assert error.code == "DUPLICATE_INPUT"
+        notice = (await peer.call("session/history", session_id="last"))["messages"][-1]
+        assert (notice["role"], notice["kind"]) == ("system_notice", "external_event")
+        (block,) = notice["blocks"]
+        assert (block["type"], block["event_type"]) == ("external_event", "build.finished")
+        assert (block["source"], block["payload"]) == (peer.surface, {"ok": True, "log": None})
+        house.provider.answers("I see")
+        await peer.call("turn/start", session_id="last", prompt="and now?")
+        seen = house.provider.requests[-1].messages[2]
+        assert seen["body"] == notice["body"]
+        assert "build.finished" in seen["body"]
+        assert '"ok": true' in seen["body"]
+
+
+@holds("SES-10")
+async def test_an_event_from_outside_joins_the_running_turn(house: House):
+    async with house.connect(realm_id="r") as one, house.connect(realm_id="r") as two:
+        gate = Gate()
+        house.provider.answers("the answer", gate)
+        running = await one.begin("session/create", prompt="hello")
+        await gate.reached.wait()
+        # As older clients spell it.
+        told = await two.call("session/external_event", session_id="last", payload="it rains", source="weather")
+        assert (told["outcome_type"], told["status"]) == ("accepted", "staged")
+        gate.open()
+        await one.reply(running)
+        notice = (await two.call("session/history", session_id="last"))["messages"][-1]
+        assert notice["blocks"][0]["source"] == "weather"
+        await two.call("session/archive", session_id="last")
+        session_id = told["session_id"]
+        error = await refused(two.call("session/external_event", session_id=session_id, payload=1))
+        assert error.code == "SESSION_ARCHIVED"
+        for wrong in ({}, {"payload": 1, "kind": "peer_response_terminal"}, {"payload": 1, "event_type": ""}):
+            error = await refused(two.call("session/external_event", session_id=session_id, **wrong))
+            assert error.code == "INVALID_PARAMS"

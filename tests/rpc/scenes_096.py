@@ -176,6 +176,12 @@ async def fork_and_inject(client: MeerkatClient) -> None:
     added = (await session.history()).messages
     assert len(added) == 3
     assert added[-1].content == "It is late.", added
+    event = {"event_type": "build.finished", "payload": {"ok": True}, "idempotency_key": "e"}
+    told = await session.send_external_event(**event)
+    assert told["outcome_type"] == "accepted", told
+    assert (await session.send_external_event(**event))["existing_id"] == told["input_id"]
+    notice = (await session.history()).messages[-1]
+    assert (notice.role, notice.kind) == ("system_notice", "external_event"), notice
     forked = await client.fork_session_at(session.id, 2)
     assert forked.source_session_id == session.id
     assert forked.session_id != session.id

@@ -137,6 +137,26 @@ async def test_context_is_added_without_a_turn_and_once_by_its_key(world: World)
 
 
 @played()
+async def test_an_event_from_outside_is_told_once_by_its_key(world: World) -> None:
+    async with world.client() as client:
+        session = await world.create(client)
+        said = {"source": "ci", "blocks": [{"type": "text", "text": "Look."}], "idempotency_key": f"k-{session.id}"}
+        told = await session.send_external_event("build.finished", {"ok": True}, **said)
+        assert told["outcome_type"] == "accepted"
+        again = await client.send_external_event(session.id, "build.finished", {"ok": True}, **said)
+        assert (again["outcome_type"], again["existing_id"]) == ("deduplicated", told["input_id"])
+        message = (await session.history()).messages[-1]
+        assert (message.role, message.kind, message.text.splitlines()[-1]) == (
+            "system_notice",
+            "external_event",
+            "Look.",
+        )
+        (event,) = message.events
+        assert (event.event_type, event.source, event.payload) == ("build.finished", "ci", {"ok": True})
+        assert (await client.send_external_event(session.id, "ping", None))["outcome_type"] == "accepted"
+
+
+@played()
 async def test_a_second_turn_is_busy_and_names_the_holder(world: World) -> None:
     async with world.client(instance_id="me") as one, world.client(name="another") as two:
         session = await world.create(one)

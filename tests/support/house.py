@@ -81,7 +81,7 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
         @asynccontextmanager
         async def connect(**initialize: Any) -> AsyncIterator[Peer]:
             async with open_door(surface, settings.socket_path) as door, trio.open_nursery() as inner:
-                peer = Peer(door, inner)
+                peer = Peer(door, inner, surface=surface)
                 inner.start_soon(peer.read)
                 if initialize.pop("greet", True):
                     initialize.setdefault("client", {"name": "test", "version": "1", "surface": surface})

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from .history import (
         SessionAssistantBlock,
+        SessionExternalEvent,
         SessionHistory,
         SessionMessage,
         SessionToolCall,
@@ -101,7 +102,8 @@ _NAMES = {
         "UnknownEvent",
     ),
     "history": (
-        "SessionAssistantBlock", "SessionHistory", "SessionMessage", "SessionToolCall", "SessionToolResult",
+        "SessionAssistantBlock", "SessionExternalEvent", "SessionHistory", "SessionMessage", "SessionToolCall",
+        "SessionToolResult",
     ),
     "options": ("ConnectOptions", "CreateOptions", "TurnOptions"),
     "results": (
@@ -152,6 +154,7 @@ __all__ = [
     "SessionBusyError",
     "SessionDetails",
     "SessionError",
+    "SessionExternalEvent",
     "SessionHistory",
     "SessionMessage",
     "SessionNotFoundError",

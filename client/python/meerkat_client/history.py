@@ -36,6 +36,15 @@ class SessionAssistantBlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExternalEvent:
+    """Something that happened outside, as `send_external_event` told it."""
+
+    event_type: str
+    source: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMessage:
     """A message of the transcript. What does not belong to its role is None or empty.
 
@@ -46,6 +55,7 @@ class SessionMessage:
         run_id: the turn that it belongs to.
         transcript_role: `injected_context` for what was added without asking for an answer; `source` says by whom.
         stop_reason: `cancelled` marks an answer that an interrupt cut off.
+        events: of a notice with `kind` `external_event`, what happened.
     """
 
     role: str
@@ -59,12 +69,19 @@ class SessionMessage:
     blocks: tuple[SessionAssistantBlock, ...] = ()
     tool_calls: tuple[SessionToolCall, ...] = ()
     results: tuple[SessionToolResult, ...] = ()
+    events: tuple[SessionExternalEvent, ...] = ()
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
         blocks = tuple(
             SessionAssistantBlock(block_type=block["block_type"], data=block["data"])
             for block in wire.get("blocks") or ()
+            if "block_type" in block
+        )
+        events = tuple(
+            SessionExternalEvent(event_type=block["event_type"], source=block["source"], payload=block.get("payload"))
+            for block in wire.get("blocks") or ()
+            if block.get("type") == "external_event"
         )
         results = tuple(
             SessionToolResult(
@@ -90,6 +107,7 @@ class SessionMessage:
                 if block.block_type == "tool_use"
             ),
             results=results,
+            events=events,
         )
 
 

@@ -15,7 +15,7 @@ from .results import Capability, InterruptResult, ModelsCatalog, RunResult, Sess
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import ConfigEnvelope, ContextInjected, SessionForked
+    from .types import ConfigEnvelope, ContextInjected, ExternalEventOutcome, SessionForked
 
 T = TypeVar("T")
 # Random bytes of a key: nobody else makes up the same one.
@@ -108,6 +108,26 @@ def inject_context(
 def fork_at(session_id: str, message_index: int, idempotency_key: str | None) -> "Ask[SessionForked]":
     params = {"session_id": session_id, "message_index": message_index, "idempotency_key": idempotency_key}
     return Ask("session/fork_at", _keyed(params), lambda result: cast("SessionForked", result))
+
+
+def external_event(
+    session_id: str,
+    event_type: str,
+    payload: Any,
+    blocks: Sequence[Any] | None,
+    source: str | None,
+    idempotency_key: str | None,
+) -> "Ask[ExternalEventOutcome]":
+    params = {
+        "session_id": session_id,
+        "event_type": event_type,
+        "blocks": list(blocks) if blocks is not None else None,
+        "source": source,
+        "idempotency_key": idempotency_key,
+    }
+    # None is a payload like any other.
+    keyed = {**_keyed(params), "payload": payload}
+    return Ask("session/external_event", keyed, lambda result: cast("ExternalEventOutcome", result))
 
 
 def get_config(effective: bool) -> "Ask[ConfigEnvelope]":

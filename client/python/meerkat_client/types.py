@@ -409,6 +409,17 @@ class EventsSnapshot(TypedDict):
     scope: ScopeParams
 
 
+class ActiveTurn(TypedDict):
+    """The turn that runs. `cursor` is the place before its first event."""
+
+    turn_id: str
+    started_at_ms: int
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    cursor: int
+
+
 class Holder(TypedDict):
     """Who started a turn."""
 
@@ -416,6 +427,14 @@ class Holder(TypedDict):
     client: str
     pid: NotRequired[int]
     instance_id: NotRequired[str]
+
+
+class TurnFailure(TypedDict):
+    """Why a turn gave no result, as its caller was told."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
 
 
 class ToolCallRecord(TypedDict):
@@ -439,7 +458,7 @@ class TurnInfo(TypedDict):
     ended_at_ms: NotRequired[int]
     holder: Holder
     usage: Usage
-    error: NotRequired[dict[str, Any]]
+    error: NotRequired[TurnFailure]
     tool_calls: list[ToolCallRecord]
 
 
@@ -462,12 +481,12 @@ class SessionInfo(TypedDict):
     backend: str
     config_generation: int
     labels: NotRequired[dict[str, str]]
-    usage: dict[str, int]
+    usage: Usage
     system_prompt: NotRequired[str]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int
-    active_turn: NotRequired[dict[str, Any]]
+    active_turn: NotRequired[ActiveTurn]
     last_turn: NotRequired[TurnInfo]
 
 
@@ -525,6 +544,15 @@ class ServerInfo(TypedDict):
     version: str
 
 
+class Limits(TypedDict):
+    """What a connection has to keep to: bytes of a message, levels of nesting, requests that are unanswered."""
+
+    request_bytes: int
+    reply_bytes: int
+    depth: int
+    in_flight: int
+
+
 class Initialized(TypedDict):
     """Result of `initialize`."""
 
@@ -538,7 +566,7 @@ class Initialized(TypedDict):
     instance_id: NotRequired[str]
     backend: NotRequired[str]
     state_root: str
-    limits: dict[str, Any]
+    limits: Limits
 
 
 class ModelsCatalog(TypedDict):
@@ -833,6 +861,28 @@ class SessionDeferred(TypedDict):
     session_ref: str
 
 
+class SessionExternalEvent(TypedDict):
+    """`session/external_event`: tell the session of something that happened outside, without asking for an answer."""
+
+    session_id: str
+    kind: NotRequired[Literal["generic_json"]]
+    event_type: NotRequired[str]
+    payload: Any
+    blocks: NotRequired[list[PromptText] | None]
+    source: NotRequired[str | None]
+    idempotency_key: NotRequired[str | None]
+
+
+class ExternalEventOutcome(TypedDict):
+    """Result of `session/external_event`. `input_id` names the event, `existing_id` the one that had come before."""
+
+    outcome_type: Literal["accepted", "deduplicated"]
+    session_id: str
+    input_id: NotRequired[str]
+    existing_id: NotRequired[str]
+    status: Literal["applied", "staged", "duplicate"]
+
+
 class SessionForkAt(TypedDict):
     """`session/fork_at`: a new session that begins with the first messages of another one."""
 
@@ -874,13 +924,24 @@ class SystemMessage(TypedDict):
     created_at: str
 
 
+class ExternalEventBlock(TypedDict):
+    """An event from outside, for programs; `body` of its notice says the same as text."""
+
+    type: Literal["external_event"]
+    event_type: str
+    source: str
+    payload: Any
+    content: NotRequired[list[TextContent]]
+
+
 class SystemNotice(TypedDict):
-    """A word of the daemon's own in the transcript: a turn was interrupted or lost. The model sees `body` as text."""
+    """A word of the daemon's own in the transcript: a turn was interrupted or lost, something happened outside. The"""
 
     role: Literal["system_notice"]
-    kind: Literal["generic"]
+    kind: Literal["generic", "external_event"]
     body: str
     created_at: str
+    blocks: NotRequired[list[ExternalEventBlock]]
 
 
 class UserMessage(TypedDict):
@@ -1063,7 +1124,7 @@ class StreamOpened(TypedDict):
     session_id: str
     opened: bool
     cursor: int
-    active_turn: NotRequired[dict[str, Any]]
+    active_turn: NotRequired[ActiveTurn]
 
 
 class ToolDefinition(TypedDict):

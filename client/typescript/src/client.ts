@@ -6,8 +6,10 @@ import { Link, withKey, type ConnectOptions } from "./link.js";
 import {
   DeferredSession,
   injectContext,
+  sendExternalEvent,
   Session,
   type Cancellable,
+  type ExternalEventOptions,
   type HistoryOptions,
   type InjectOptions,
   type Prompt,
@@ -19,6 +21,7 @@ import type {
   Catalog,
   ConfigEnvelope,
   ContextInjected,
+  ExternalEventOutcome,
   Initialized,
   Methods,
   SessionCreate,
@@ -155,6 +158,16 @@ export class MeerkatClient {
   /** Add to a session's transcript without running a turn. */
   injectContext(sessionId: string, text: string, options: InjectOptions = {}): Promise<ContextInjected> {
     return injectContext(this.#connected, sessionId, text, options);
+  }
+
+  /** Tell a session of something that happened outside; `payload` is any JSON. */
+  sendExternalEvent(
+    sessionId: string,
+    eventType: string,
+    payload: unknown,
+    options: ExternalEventOptions = {},
+  ): Promise<ExternalEventOutcome> {
+    return sendExternalEvent(this.#connected, sessionId, eventType, payload, options);
   }
 
   getConfig(): Promise<ConfigEnvelope> {

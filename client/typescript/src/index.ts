@@ -16,6 +16,7 @@ export type { ConnectOptions } from "./link.js";
 export {
   DeferredSession,
   Session,
+  type ExternalEventOptions,
   type HistoryOptions,
   type InjectOptions,
   type Prompt,

@@ -5,6 +5,7 @@ import { withKey, type Link } from "./link.js";
 import { runTurn } from "./turns.js";
 import type {
   ContextInjected,
+  ExternalEventOutcome,
   PromptText,
   RunResult,
   SessionArchive,
@@ -33,6 +34,14 @@ export interface HistoryOptions {
 
 export interface InjectOptions {
   /** Who says it; kept with the message. */
+  source?: string;
+  idempotencyKey?: string;
+}
+
+export interface ExternalEventOptions {
+  /** Text for the model, after the payload. */
+  blocks?: PromptText[];
+  /** Who tells it; "sdk" when absent. */
   source?: string;
   idempotencyKey?: string;
 }
@@ -73,6 +82,11 @@ export class SessionHandle {
   /** Add to the transcript without running a turn. */
   injectContext(text: string, options: InjectOptions = {}): Promise<ContextInjected> {
     return injectContext(this.link, this.id, text, options);
+  }
+
+  /** Tell of something that happened outside; `payload` is any JSON. The next call of the model reads it. */
+  sendExternalEvent(eventType: string, payload: unknown, options: ExternalEventOptions = {}): Promise<ExternalEventOutcome> {
+    return sendExternalEvent(this.link, this.id, eventType, payload, options);
   }
 
   /** Follow what happens in the session, whoever makes it happen. */
@@ -147,4 +161,15 @@ export class DeferredSession extends SessionHandle {
 export function injectContext(link: Link, sessionId: string, text: string, options: InjectOptions): Promise<ContextInjected> {
   const content: PromptText = { type: "text", text };
   return link.call("session/inject_context", withKey({ ...options, sessionId, content }));
+}
+
+/** Tell a session of something that happened outside. */
+export function sendExternalEvent(
+  link: Link,
+  sessionId: string,
+  eventType: string,
+  payload: unknown,
+  options: ExternalEventOptions,
+): Promise<ExternalEventOutcome> {
+  return link.call("session/external_event", withKey({ ...options, sessionId, eventType, payload }));
 }

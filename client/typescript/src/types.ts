@@ -380,12 +380,29 @@ export interface EventsSnapshot {
   scope: ScopeParams;
 }
 
+/** The turn that runs. `cursor` is the place before its first event. */
+export interface ActiveTurn {
+  turnId: string;
+  startedAtMs: number;
+  surface: string;
+  client: string;
+  pid?: number;
+  cursor: number;
+}
+
 /** Who started a turn. */
 export interface Holder {
   surface: string;
   client: string;
   pid?: number;
   instanceId?: string;
+}
+
+/** Why a turn gave no result, as its caller was told. */
+export interface TurnFailure {
+  code: string;
+  message: string;
+  details: Record<string, unknown>;
 }
 
 /** One line of a turn's ledger. */
@@ -407,7 +424,7 @@ export interface TurnInfo {
   endedAtMs?: number;
   holder: Holder;
   usage: Usage;
-  error?: Record<string, unknown>;
+  error?: TurnFailure;
   toolCalls: ToolCallRecord[];
 }
 
@@ -429,12 +446,12 @@ export interface SessionInfo {
   backend: string;
   configGeneration: number;
   labels?: Record<string, string>;
-  usage: Record<string, number>;
+  usage: Usage;
   systemPrompt?: string;
   lastAssistantText?: string;
   stagedPrompt?: string;
   cursor: number;
-  activeTurn?: Record<string, unknown>;
+  activeTurn?: ActiveTurn;
   lastTurn?: TurnInfo;
 }
 
@@ -491,6 +508,14 @@ export interface ServerInfo {
   version: string;
 }
 
+/** What a connection has to keep to: bytes of a message, levels of nesting, requests that are unanswered. */
+export interface Limits {
+  requestBytes: number;
+  replyBytes: number;
+  depth: number;
+  inFlight: number;
+}
+
 /** Result of `initialize`. */
 export interface Initialized {
   serverInfo: ServerInfo;
@@ -503,7 +528,7 @@ export interface Initialized {
   instanceId?: string;
   backend?: string;
   stateRoot: string;
-  limits: Record<string, unknown>;
+  limits: Limits;
 }
 
 /** `models/catalog`. */
@@ -777,6 +802,31 @@ export interface SessionDeferred {
   sessionRef: string;
 }
 
+/** `session/external_event`: tell the session of something that happened outside, without asking for an answer. */
+export interface SessionExternalEvent {
+  /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
+  sessionId: string;
+  kind?: "generic_json";
+  /** What happened, such as `build.finished`. */
+  eventType?: string;
+  /** Any JSON; the model reads it. */
+  payload: unknown;
+  /** Text for the model, after the payload. */
+  blocks?: PromptText[] | null;
+  /** Who tells it; the surface of the caller when absent. */
+  source?: string | null;
+  idempotencyKey?: string | null;
+}
+
+/** Result of `session/external_event`. `input_id` names the event, `existing_id` the one that had come before. */
+export interface ExternalEventOutcome {
+  outcomeType: "accepted" | "deduplicated";
+  sessionId: string;
+  inputId?: string;
+  existingId?: string;
+  status: "applied" | "staged" | "duplicate";
+}
+
 /** `session/fork_at`: a new session that begins with the first messages of another one. */
 export interface SessionForkAt {
   /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
@@ -819,12 +869,22 @@ export interface SystemMessage {
   createdAt: string;
 }
 
-/** A word of the daemon's own in the transcript: a turn was interrupted or lost. The model sees `body` as text. */
+/** An event from outside, for programs; `body` of its notice says the same as text. */
+export interface ExternalEventBlock {
+  type: "external_event";
+  eventType: string;
+  source: string;
+  payload: unknown;
+  content?: TextContent[];
+}
+
+/** A word of the daemon's own in the transcript: a turn was interrupted or lost, something happened outside. The */
 export interface SystemNotice {
   role: "system_notice";
-  kind: "generic";
+  kind: "generic" | "external_event";
   body: string;
   createdAt: string;
+  blocks?: ExternalEventBlock[];
 }
 
 /** What the user's side says. `transcript_role` marks what was added without asking for an answer, and `source` */
@@ -1000,7 +1060,7 @@ export interface StreamOpened {
   sessionId: string;
   opened: boolean;
   cursor: number;
-  activeTurn?: Record<string, unknown>;
+  activeTurn?: ActiveTurn;
 }
 
 export interface ToolDefinition {
@@ -1177,6 +1237,7 @@ export interface Methods {
   "runtime/host_info": { params: RuntimeHostInfoParams; result: RuntimeHostInfo };
   "session/archive": { params: SessionArchive; result: SessionArchived };
   "session/create": { params: SessionCreate; result: RunResult | SessionDeferred };
+  "session/external_event": { params: SessionExternalEvent; result: ExternalEventOutcome };
   "session/fork_at": { params: SessionForkAt; result: SessionForked };
   "session/history": { params: SessionHistoryParams; result: SessionHistory };
   "session/inject_context": { params: SessionInjectContext; result: ContextInjected };

@@ -196,6 +196,20 @@ test("context is added once, however often it is sent with the same key", limite
   assert.equal((await client.injectContext(session.id, "remember this", options)).status, "duplicate");
 });
 
+test("an event from outside is told once, however often it is sent with the same key", limited, async () => {
+  world.model.on("Events", ["yes"]);
+  const session = await client.createSession("Events", { model: MODEL });
+  const options = { idempotencyKey: "event-1", blocks: [{ type: "text" as const, text: "Look." }] };
+  const told = await session.sendExternalEvent("build.finished", { was_ok: true }, options);
+  assert.deepEqual([told.outcomeType, told.status], ["accepted", "applied"]);
+  const again = await client.sendExternalEvent(session.id, "build.finished", { was_ok: true }, options);
+  assert.deepEqual([again.outcomeType, again.existingId], ["deduplicated", told.inputId]);
+  const notice = (await session.history()).messages.at(-1);
+  assert.ok(notice?.role === "system_notice");
+  assert.deepEqual(notice.blocks?.[0]?.payload, { was_ok: true });
+  assert.deepEqual([notice.blocks?.[0]?.eventType, notice.blocks?.[0]?.source], ["build.finished", "sdk"]);
+});
+
 test("an archived session keeps its history and takes no turns", limited, async () => {
   world.model.on("Archive me", ["bye"]);
   const session = await client.createSession("Archive me", { model: MODEL });

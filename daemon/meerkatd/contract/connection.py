@@ -1,6 +1,6 @@
 """The first request of every connection."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
@@ -59,6 +59,15 @@ class ServerInfo(TypedDict):
     version: str
 
 
+class Limits(TypedDict):
+    """What a connection has to keep to: bytes of a message, levels of nesting, requests that are unanswered."""
+
+    request_bytes: int
+    reply_bytes: int
+    depth: int
+    in_flight: int
+
+
 class Initialized(TypedDict):
     """Result of `initialize`."""
 
@@ -72,4 +81,4 @@ class Initialized(TypedDict):
     instance_id: NotRequired[str]
     backend: NotRequired[str]
     state_root: str
-    limits: dict[str, Any]
+    limits: Limits

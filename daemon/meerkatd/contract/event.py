@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from .base import Offset, Params, SessionRef, ShortText
 from .message import Content
-from .turn import Usage
+from .turn import ActiveTurn, Usage
 
 
 class EventSource(TypedDict):
@@ -230,7 +230,7 @@ class StreamOpened(TypedDict):
     session_id: str
     opened: bool
     cursor: int
-    active_turn: NotRequired[dict[str, Any]]
+    active_turn: NotRequired[ActiveTurn]
 
 
 class StreamClosed(TypedDict):

@@ -70,13 +70,25 @@ class SystemMessage(TypedDict):
     created_at: str
 
 
+class ExternalEventBlock(TypedDict):
+    """An event from outside, for programs; `body` of its notice says the same as text."""
+
+    type: Literal["external_event"]
+    event_type: str
+    source: str
+    payload: Any
+    content: NotRequired[list[ContentBlock]]
+
+
 class SystemNotice(TypedDict):
-    """A word of the daemon's own in the transcript: a turn was interrupted or lost. The model sees `body` as text."""
+    """A word of the daemon's own in the transcript: a turn was interrupted or lost, something happened outside. The
+    model sees `body` as text."""
 
     role: Literal["system_notice"]
-    kind: Literal["generic"]
+    kind: Literal["generic", "external_event"]
     body: str
     created_at: str
+    blocks: NotRequired[list[ExternalEventBlock]]
 
 
 class UserMessage(TypedDict):
@@ -114,4 +126,6 @@ class ToolResultsMessage(TypedDict):
     run_id: NotRequired[str]
 
 
+# What comes into a transcript without a turn.
+AddedMessage = UserMessage | SystemNotice
 Message = SystemMessage | SystemNotice | UserMessage | AssistantMessage | ToolResultsMessage

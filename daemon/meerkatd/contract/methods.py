@@ -79,6 +79,12 @@ METHODS: tuple[Method, ...] = (
         "A new session and its first turn.",
     ),
     Method(
+        "session/external_event",
+        session.SessionExternalEvent,
+        session.ExternalEventOutcome,
+        "Tell a session of something that happened outside.",
+    ),
+    Method(
         "session/fork_at",
         session.SessionForkAt,
         session.SessionForked,

@@ -1,4 +1,4 @@
-"""Sessions: create, list, read, history, archive, fork, inject context."""
+"""Sessions: create, list, read, history, archive, fork, inject context, external events."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -18,7 +18,7 @@ from .base import (
     Text,
 )
 from .message import Message
-from .turn import Prompt, PromptText, TurnInfo
+from .turn import ActiveTurn, Prompt, PromptText, TurnInfo, Usage
 
 
 class SessionCreate(Params):
@@ -100,6 +100,18 @@ class SessionInjectContext(Params):
         return self.content.text if self.content is not None else self.text or ""
 
 
+class SessionExternalEvent(Params):
+    """`session/external_event`: tell the session of something that happened outside, without asking for an answer."""
+
+    session_id: SessionRef
+    kind: Literal["generic_json"] = "generic_json"
+    event_type: ShortText = Field("event", description="What happened, such as `build.finished`.")
+    payload: Any = Field(description="Any JSON; the model reads it.")
+    blocks: list[PromptText] | None = Field(None, description="Text for the model, after the payload.")
+    source: ShortText | None = Field(None, description="Who tells it; the surface of the caller when absent.")
+    idempotency_key: IdempotencyKey | None = None
+
+
 class SessionLabel(Params):
     """`session/label`: set (text) or remove (null) labels, leave the others."""
 
@@ -131,12 +143,12 @@ class SessionSummary(TypedDict):
 class SessionInfo(SessionSummary):
     """What `session/read` gives: the list's row and more."""
 
-    usage: dict[str, int]
+    usage: Usage
     system_prompt: NotRequired[str]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int
-    active_turn: NotRequired[dict[str, Any]]
+    active_turn: NotRequired[ActiveTurn]
     last_turn: NotRequired[TurnInfo]
 
 
@@ -195,6 +207,17 @@ class ContextInjected(TypedDict):
     """Result of `session/inject_context`. `staged`: durable, and in the history with the running turn's commit."""
 
     session_id: str
+    status: Literal["applied", "staged", "duplicate"]
+
+
+class ExternalEventOutcome(TypedDict):
+    """Result of `session/external_event`. `input_id` names the event, `existing_id` the one that had come before.
+    `status` as in `session/inject_context`; what cannot be taken is an error, and no outcome."""
+
+    outcome_type: Literal["accepted", "deduplicated"]
+    session_id: str
+    input_id: NotRequired[str]
+    existing_id: NotRequired[str]
     status: Literal["applied", "staged", "duplicate"]
 
 

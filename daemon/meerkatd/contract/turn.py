@@ -112,6 +112,25 @@ class Holder(TypedDict):
     instance_id: NotRequired[str]
 
 
+class ActiveTurn(TypedDict):
+    """The turn that runs. `cursor` is the place before its first event."""
+
+    turn_id: str
+    started_at_ms: int
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    cursor: int
+
+
+class TurnFailure(TypedDict):
+    """Why a turn gave no result, as its caller was told."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
 class TurnInfo(TypedDict):
     """A turn as it stands. Times are Unix milliseconds."""
 
@@ -123,5 +142,5 @@ class TurnInfo(TypedDict):
     ended_at_ms: NotRequired[int]
     holder: Holder
     usage: Usage
-    error: NotRequired[dict[str, Any]]
+    error: NotRequired[TurnFailure]
     tool_calls: list[ToolCallRecord]

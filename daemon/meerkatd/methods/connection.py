@@ -1,13 +1,12 @@
 """`initialize`: who calls, and to which realm the connection is bound."""
 
 import os
-from typing import Any
 
 from meerkat_client.wire import limits
 from meerkat_client.wire.version import CONTRACT_VERSION, PROTOCOL_MAX, PROTOCOL_MIN, VERSION
 
 from ..agent.credentials import Credentials
-from ..contract.connection import Initialize, Initialized
+from ..contract.connection import Initialize, Initialized, Limits
 from ..contract.methods import NAMES
 from ..errors import InvalidParams, InvalidRequest, VersionMismatch
 from ..ids import RealmId, generated_realm_id, parse_realm_id, workspace_realm_id
@@ -85,7 +84,7 @@ def _answer(context: Context, params: Initialize, backend: str | None) -> Initia
     return answer
 
 
-_LIMITS: dict[str, Any] = {
+_LIMITS: Limits = {
     "request_bytes": limits.MAX_REQUEST_FRAME,
     "reply_bytes": limits.MAX_REPLY_FRAME,
     "depth": limits.MAX_DEPTH,

@@ -58,6 +58,7 @@ HANDLERS: dict[str, Handler] = {
     "runtime/host_info": runtime.host_info,
     "session/archive": session.archive,
     "session/create": session.create,
+    "session/external_event": session.external_event,
     "session/fork_at": session.fork_at,
     "session/history": session.history,
     "session/inject_context": session.inject_context,

@@ -1,14 +1,16 @@
-"""Sessions: create, list, read, history, archive, unarchive, fork, inject context, label."""
+"""Sessions: create, list, read, history, archive, unarchive, fork, inject context, external events, label."""
 
 import json
 from typing import Any
 
 from ..contract.session import (
     ContextInjected,
+    ExternalEventOutcome,
     SessionArchive,
     SessionArchived,
     SessionCreate,
     SessionDeferred,
+    SessionExternalEvent,
     SessionForkAt,
     SessionForked,
     SessionHistory,
@@ -24,6 +26,7 @@ from ..contract.session import (
 from ..contract.turn import RunResult
 from ..errors import MeerkatError
 from ..protocol.port import Call
+from ..sessions.external_event import ExternalEvent, event_id
 from ..sessions.request import AgentOptions
 from .context import Context
 from .turn import content_of, follow_to_end, keep_cancel, keyed, refuse_while_stopping
@@ -138,6 +141,24 @@ async def inject_context(context: Context, params: SessionInjectContext, call: C
     request = keyed("session/inject_context", params, session_id=session_id, text=params.said, content=None)
     status = await sessions.inject(session_id, params.said, source=params.source, keyed=request)
     return {"session_id": session_id, "status": status}
+
+
+async def external_event(context: Context, params: SessionExternalEvent, call: Call) -> ExternalEventOutcome:
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    source = params.source or context.caller().holder["surface"]
+    event = ExternalEvent(
+        event_type=params.event_type,
+        source=source,
+        payload=params.payload,
+        texts=[block.text for block in params.blocks or ()],
+    )
+    request = keyed("session/external_event", params, session_id=session_id, source=source)
+    status = await sessions.add(session_id, event, keyed=request)
+    name = event_id(session_id, params.idempotency_key)
+    if status == "duplicate":
+        return {"outcome_type": "deduplicated", "session_id": session_id, "existing_id": name, "status": status}
+    return {"outcome_type": "accepted", "session_id": session_id, "input_id": name, "status": status}
 
 
 async def label(context: Context, params: SessionLabel, call: Call) -> SessionLabels:

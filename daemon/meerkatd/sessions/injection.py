@@ -13,11 +13,11 @@ last look at the document and its commit, or between its beginning and its readi
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import trio
 
-from ..contract.message import UserMessage
+from ..contract.message import AddedMessage, UserMessage
 from ..errors import Overloaded, StorageUnknown
 from ..ids import SessionId
 from ..store.api import KeyRow, NewMessage, RealmStore, SessionChange
@@ -34,6 +34,32 @@ Added = Literal["applied", "staged", "duplicate"]
 # The document with what is staged is written anew with each addition, so many large ones would cost their square.
 MAX_STAGED = 100
 MAX_STAGED_CHARS = 1024 * 1024
+
+
+class Addition(Protocol):
+    """Something to be added."""
+
+    def message(self, at_ms: int) -> AddedMessage:
+        """The row of the transcript for it, added at that Unix time in milliseconds."""
+        ...
+
+
+class InjectedContext(NamedTuple):
+    """A text, and who says it."""
+
+    text: str
+    source: str | None = None
+
+    def message(self, at_ms: int) -> UserMessage:
+        message: UserMessage = {
+            "role": "user",
+            "content": self.text,
+            "created_at": rfc3339(at_ms),
+            "transcript_role": "injected_context",
+        }
+        if self.source is not None:
+            message["source"] = self.source
+        return message
 
 
 class Injection:
@@ -55,7 +81,7 @@ class Injection:
         self._now_ms = now_ms
 
     async def add(
-        self, store: RealmStore, session_id: SessionId, text: str, *, source: str | None, keyed: KeyedRequest | None
+        self, store: RealmStore, session_id: SessionId, addition: Addition, *, keyed: KeyedRequest | None
     ) -> Added:
         """Add a message. It is durable when this returns, and the model reads it with its next call.
 
@@ -65,18 +91,18 @@ class Injection:
             DuplicateInput: the key belongs to a different request.
         """
         if keyed is None:
-            return await self._add(store, session_id, text, source, None)
+            return await self._add(store, session_id, addition, None)
         async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
-            return "duplicate" if earlier else await self._add(store, session_id, text, source, keyed)
+            return "duplicate" if earlier else await self._add(store, session_id, addition, keyed)
 
     async def _add(
-        self, store: RealmStore, session_id: SessionId, text: str, source: str | None, keyed: KeyedRequest | None
+        self, store: RealmStore, session_id: SessionId, addition: Addition, keyed: KeyedRequest | None
     ) -> Added:
         status: Added = "applied"
         async with self._live.hold(session_id) as session, session.changing:
             session.check_open()
             at_ms = self._now_ms()
-            message = injected_message(text, source=source, at_ms=at_ms)
+            message = addition.message(at_ms)
             key = keyed.row(session_id=session_id, turn_id=None, at_ms=at_ms) if keyed else None
             with trio.CancelScope(shield=True):
                 # A turn that is not written ahead yet waits for the lock, and comes after this message.
@@ -89,7 +115,7 @@ class Injection:
         return status
 
     async def _append(
-        self, store: RealmStore, session: Session, message: UserMessage, at_ms: int, key: KeyRow | None
+        self, store: RealmStore, session: Session, message: AddedMessage, at_ms: int, key: KeyRow | None
     ) -> None:
         body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         count = session.row.message_count + 1
@@ -104,10 +130,10 @@ class Injection:
         session.row = replace(session.row, message_count=count, updated_ms=max(at_ms, session.row.updated_ms))
 
     async def _stage(
-        self, store: RealmStore, session: Session, message: UserMessage, at_ms: int, key: KeyRow | None
+        self, store: RealmStore, session: Session, message: AddedMessage, at_ms: int, key: KeyRow | None
     ) -> None:
         staged = [*session.meta.injected, message]
-        if len(staged) > MAX_STAGED or sum(len(str(each["content"])) for each in staged) > MAX_STAGED_CHARS:
+        if len(staged) > MAX_STAGED or sum(len(str(each)) for each in staged) > MAX_STAGED_CHARS:
             raise Overloaded(
                 f"Session {session.session_id} has too much waiting for the next step of its turn.",
                 details={"session_id": session.session_id, "staged": len(staged) - 1},
@@ -121,16 +147,3 @@ class Injection:
             if row is None or row.meta != meta:
                 raise not_written(unknown) from unknown
         session.replace_row(replace(session.row, meta=meta, updated_ms=max(at_ms, session.row.updated_ms)))
-
-
-def injected_message(text: str, *, source: str | None, at_ms: int) -> UserMessage:
-    """The row of the transcript for what was added."""
-    message: UserMessage = {
-        "role": "user",
-        "content": text,
-        "created_at": rfc3339(at_ms),
-        "transcript_role": "injected_context",
-    }
-    if source is not None:
-        message["source"] = source
-    return message

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..contract.message import Content, UserMessage
+from ..contract.message import AddedMessage, Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SessionMeta:
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
     staged: Content | None = None
-    injected: Sequence[UserMessage] = ()
+    injected: Sequence[AddedMessage] = ()
     surface: str = ""
     instance_id: str | None = None
     config_generation: int = 0

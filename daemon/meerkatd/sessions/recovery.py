@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..contract.message import Message, UserMessage
+from ..contract.message import AddedMessage, Message
 from ..errors import StorageFailed, StorageUnknown
 from ..store.api import NewMessage, RealmStore, SessionRow, ToolRow, TurnEnd, TurnRow, UsageTotals
 from . import views
@@ -83,7 +83,7 @@ async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> 
 
 
 def lost_messages(
-    turn: TurnRow, tools: Sequence[ToolRow], injected: Sequence[UserMessage], *, now_ms: int
+    turn: TurnRow, tools: Sequence[ToolRow], injected: Sequence[AddedMessage], *, now_ms: int
 ) -> list[Message]:
     """The lost turn's part of the transcript: its prompt, what was added while it ran, and what became of it."""
     return [

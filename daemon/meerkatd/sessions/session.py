@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import trio
 
-from ..contract.message import UserMessage
+from ..contract.message import AddedMessage
 from ..errors import SessionArchived, SessionBusy
 from ..ids import SessionId
 from ..store.api import SessionRow
@@ -77,7 +77,7 @@ class Session:
                 details={"session_id": self.session_id, "archived_at_ms": self.row.archived_ms},
             )
 
-    def take_injected(self, turn: Turn) -> Sequence[UserMessage]:
+    def take_injected(self, turn: Turn) -> Sequence[AddedMessage]:
         """The messages that were added while `turn` runs and that it has not taken yet."""
         added = self.meta.injected[turn.injected :]
         turn.injected += len(added)

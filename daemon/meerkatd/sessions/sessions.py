@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import trio
 
@@ -23,7 +23,7 @@ from . import refs, views
 from .admission import Admission
 from .clock import now_ms
 from .forking import Forking
-from .injection import Added, Injection
+from .injection import Added, Addition, InjectedContext, Injection
 from .keys import Keys
 from .live import LiveSessions, no_session
 from .recovery import Unsettled, not_written
@@ -170,9 +170,13 @@ class Sessions:
     async def inject(
         self, session_id: SessionId, text: str, *, source: str | None, keyed: KeyedRequest | None = None
     ) -> Added:
+        """Add a text; see `Injection.add`."""
+        return await self.add(session_id, InjectedContext(text, source), keyed=keyed)
+
+    async def add(self, session_id: SessionId, addition: Addition, *, keyed: KeyedRequest | None = None) -> Added:
         """See `Injection.add`."""
         store = await self._existing(session_id)
-        return await self._injection.add(store, session_id, text, source=source, keyed=keyed)
+        return await self._injection.add(store, session_id, addition, keyed=keyed)
 
     async def fork(
         self, session_id: SessionId, count: int, *, caller: Caller, keyed: KeyedRequest | None = None
@@ -275,7 +279,7 @@ class Sessions:
         store = await self._existing(session_id)
         async with self._live.hold(session_id) as session:
             info = cast(SessionInfo, dict(self._summary(session.row, store)))
-            info["usage"] = cast(Any, views.usage(session.row.usage))
+            info["usage"] = views.usage(session.row.usage)
             info["cursor"] = session.events.last
             if session.meta.system_prompt is not None:
                 info["system_prompt"] = session.meta.system_prompt

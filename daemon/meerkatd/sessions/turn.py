@@ -5,7 +5,7 @@ from typing import Any
 
 import trio
 
-from ..contract.turn import Holder
+from ..contract.turn import ActiveTurn, Holder
 from ..errors import MeerkatError
 from ..ids import Cursor, TurnId
 from .turn_state import TERMINAL, Happening, State, advance
@@ -68,13 +68,15 @@ class Turn:
         assert self.result is not None, "a turn that is done has a result or an error"
         return self.result
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ActiveTurn:
         """What others are told while it runs."""
-        return {
+        facts: ActiveTurn = {
             "turn_id": self.turn_id,
             "started_at_ms": self.started_ms,
             "surface": self.holder["surface"],
             "client": self.holder["client"],
-            **({"pid": self.holder["pid"]} if "pid" in self.holder else {}),
             "cursor": self.first_cursor,
         }
+        if "pid" in self.holder:
+            facts["pid"] = self.holder["pid"]
+        return facts

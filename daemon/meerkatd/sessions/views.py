@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..contract.session import SessionSummary
-from ..contract.turn import Holder, ToolCallRecord, TurnInfo, Usage
+from ..contract.turn import Holder, ToolCallRecord, TurnFailure, TurnInfo, Usage
 from ..store.api import SessionRow, ToolRow, ToolState, TurnRow, UsageTotals
 from .meta import SessionMeta
 
@@ -90,8 +90,8 @@ def tool_call(row: ToolRow) -> ToolCallRecord:
     return record
 
 
-def error_of(row: TurnRow) -> dict[str, Any] | None:
+def error_of(row: TurnRow) -> TurnFailure | None:
     """The error with which a turn ended, as {code, message, details}."""
     detail: dict[str, Any] = json.loads(row.detail) if row.detail else {}
-    error: dict[str, Any] | None = detail.get("error")
+    error: TurnFailure | None = detail.get("error")
     return error

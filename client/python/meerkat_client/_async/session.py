@@ -1,7 +1,7 @@
 """A session, as one holds it in one's hands: a handle by id. It has no state of the session's but the last result."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .. import requests
 from ..history import SessionHistory
@@ -12,7 +12,7 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import ContextInjected
+    from ..types import ContextInjected, ExternalEventOutcome
 
 
 class SessionHandle:
@@ -71,6 +71,28 @@ class SessionHandle:
         Its `status` is `applied`; `staged` while a turn runs, whose next step then sees it; or `duplicate`.
         """
         return await self._link.ask(requests.inject_context(self._id, text, source, idempotency_key))
+
+    async def send_external_event(
+        self,
+        event_type: str,
+        payload: Any,
+        *,
+        blocks: Sequence[Any] | None = None,
+        source: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> "ExternalEventOutcome":
+        """Tell the session of something that happened outside, without asking for an answer.
+
+        Args:
+            event_type: what happened, such as `build.finished`.
+            payload: any JSON; the model reads it.
+            blocks: text blocks for the model, after the payload.
+            source: who tells it; `sdk` without one.
+
+        Its `outcome_type` is `accepted`, or `deduplicated` when the key is that of an earlier one.
+        """
+        ask = requests.external_event(self._id, event_type, payload, blocks, source, idempotency_key)
+        return await self._link.ask(ask)
 
     async def subscribe_events(self, *, cursor: int | None = None) -> EventSubscription:
         """Follow what happens in the session.

@@ -1,6 +1,6 @@
 """The blocking client, the twin of the asynchronous one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -16,7 +16,7 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import ConfigEnvelope, ContextInjected, Initialized
+    from ..types import ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized
 
 Handler = Callable[[dict[str, Any]], str | list[dict[str, Any]]]
 H = TypeVar("H", bound=Handler)
@@ -186,6 +186,21 @@ class MeerkatClient:
     ) -> "ContextInjected":
         """Add to a session's transcript without asking for an answer; see `Session.inject_context`."""
         return self.session(session_id).inject_context(text, source=source, idempotency_key=idempotency_key)
+
+    def send_external_event(
+        self,
+        session_id: str,
+        event_type: str,
+        payload: Any,
+        *,
+        blocks: Sequence[Any] | None = None,
+        source: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> "ExternalEventOutcome":
+        """Tell a session of something that happened outside; see `Session.send_external_event`."""
+        return self.session(session_id).send_external_event(
+            event_type, payload, blocks=blocks, source=source, idempotency_key=idempotency_key
+        )
 
     def subscribe_session_events(self, session_id: str, *, cursor: int | None = None) -> EventSubscription:
         """Follow what happens in a session; see `Session.subscribe_events`."""
