@@ -7,6 +7,7 @@ from typing import Any
 from meerkatd.errors import StorageFailed, StorageFull, StorageUnknown
 from meerkatd.store.api import (
     Backend,
+    ChargeRow,
     NewMessage,
     RealmStore,
     SessionRow,
@@ -60,6 +61,21 @@ def turn_end(number: int) -> TurnEnd:
         messages=[NewMessage(role="user", body=body) for body in bodies],
         usage=UsageTotals(output_tokens=1),
         event_seq=number,
+        charges=[charge_row(number)],
+    )
+
+
+def charge_row(number: int) -> ChargeRow:
+    return ChargeRow(
+        charge_id=f"charge-{number}",
+        session_id=SESSION,
+        turn_id=turn_id(number),
+        at_ms=number + 1,
+        provider="p",
+        model="m",
+        usage=UsageTotals(output_tokens=1),
+        cost_nanos=1,
+        estimated=False,
     )
 
 
@@ -127,6 +143,9 @@ async def found(store: RealmStore, turns: int) -> set[str]:
     assert list(page.bodies) == bodies
     assert (session.turn_count, session.message_count, page.total) == (begun, len(bodies), len(bodies))
     assert session.usage.output_tokens == len(bodies) // 2
+    ended = [number for number in range(turns) if f"end {number}" in names]
+    assert list(await store.charges(SESSION, limit=turns)) == [charge_row(number) for number in ended]
+    assert sum(row.cost_nanos for row in await store.usage()) == len(ended)
     return names
 
 

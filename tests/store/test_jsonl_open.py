@@ -10,11 +10,13 @@ import pytest
 from tests.store.conformance.bench import Bench, bench_of
 from tests.store.watched_disk import DiskOperation, WatchedDisk, unwatched
 
+from meerkat_client.wire.version import VERSION
 from meerkatd.errors import RealmDamaged, RealmNotFound, RealmTooNew, StorageFailed
 from meerkatd.store.api import KeyRow
-from meerkatd.store.jsonl import JsonlBackend
+from meerkatd.store.jsonl import JsonlBackend, opening
 from meerkatd.store.jsonl.layout import INDEX, LOCK, REALM_LOG, session_file
 from meerkatd.store.jsonl.record import Record, seal
+from meerkatd.store.jsonl.rows import FORMAT_VERSION
 
 
 def backend() -> JsonlBackend:
@@ -37,7 +39,9 @@ async def _fill(bench: Bench, sessions: int = 3) -> list[str]:
         await bench.store.create_session(row, key=_key(number))
         await bench.append(row.session_id, f"message of {number}")
         ids.append(row.session_id)
-    await bench.begin(ids[-1], 1)
+    running = await bench.begin(ids[-1], 1)
+    await bench.store.put_charges([bench.charge_row(running)])
+    await bench.store.put_approval(bench.approval_row(running))
     return ids
 
 
@@ -45,6 +49,7 @@ async def _everything(folder: Path, ids: list[str]) -> list[object]:
     """All that a store tells of some sessions."""
     async with bench_of(backend(), str(folder)) as bench:
         told: list[object] = [await bench.store.running_turns(), await bench.listed(include_archived=True)]
+        told += [await bench.store.usage(), await bench.store.approvals(limit=10)]
         for number, session_id in enumerate(ids):
             told += [await bench.stored(session_id), await bench.bodies(session_id)]
             told += [await bench.store.last_turn(session_id), await bench.store.key(f"key {number}")]
@@ -98,7 +103,7 @@ async def test_refused_opening_gives_the_lock_back(tmp_path: Path) -> None:
 
 async def test_realm_of_a_newer_program_is_refused_by_the_name_of_its_version(tmp_path: Path) -> None:
     await _open(tmp_path, create=True)
-    line = Record("realm", {"format": 2, "written_by": "9.8.7"})
+    line = Record("realm", {"format": FORMAT_VERSION + 1, "written_by": "9.8.7"})
     (tmp_path / REALM_LOG).write_bytes(b"".join(seal([line], first=0, synced=0)))
     with pytest.raises(RealmTooNew) as caught:
         await _open(tmp_path)
@@ -107,9 +112,27 @@ async def test_realm_of_a_newer_program_is_refused_by_the_name_of_its_version(tm
 
 async def test_session_of_a_newer_program_is_refused_too(tmp_path: Path) -> None:
     await _open(tmp_path, create=True)
-    (tmp_path / session_file("s")).write_bytes(b"".join(seal([Record("session", {"format": 2})], first=0, synced=0)))
+    line = Record("session", {"format": FORMAT_VERSION + 1})
+    (tmp_path / session_file("s")).write_bytes(b"".join(seal([line], first=0, synced=0)))
     with pytest.raises(RealmTooNew):
         await _open(tmp_path)
+
+
+async def test_realm_of_an_older_format_is_marked_once_so_that_older_programs_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sessions").mkdir()
+    line = Record("realm", {"format": FORMAT_VERSION - 1, "written_by": "0.0.1"})
+    (tmp_path / REALM_LOG).write_bytes(b"".join(seal([line], first=0, synced=0)))
+    async with bench_of(backend(), str(tmp_path)) as bench:
+        await _fill(bench)
+    marked = (tmp_path / REALM_LOG).read_bytes()
+    await _open(tmp_path)
+    assert (tmp_path / REALM_LOG).read_bytes() == marked
+    monkeypatch.setattr(opening, "FORMAT_VERSION", FORMAT_VERSION - 1)
+    with pytest.raises(RealmTooNew) as caught:
+        await _open(tmp_path)
+    assert caught.value.details["written_by"] == VERSION
 
 
 async def test_file_that_a_crash_left_half_made_is_removed(tmp_path: Path) -> None:

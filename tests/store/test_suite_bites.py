@@ -10,8 +10,10 @@ import pytest
 import trio
 from tests.store.conformance import (
     test_append,
+    test_approvals,
     test_archive,
     test_baseline,
+    test_charges,
     test_concurrency,
     test_fork,
     test_keys,
@@ -21,6 +23,9 @@ from tests.store.conformance import (
 from tests.store.conformance.bench import Bench, bench_of
 
 from meerkatd.store.api import (
+    ApprovalRow,
+    ApprovalState,
+    ChargeRow,
     KeyRow,
     MessagePage,
     RealmStore,
@@ -32,7 +37,18 @@ from meerkatd.store.api import (
 )
 from meerkatd.store.memory import MemoryStore
 
-CHAPTERS = (test_baseline, test_append, test_keys, test_paging, test_archive, test_large, test_concurrency, test_fork)
+CHAPTERS = (
+    test_baseline,
+    test_append,
+    test_keys,
+    test_paging,
+    test_archive,
+    test_large,
+    test_concurrency,
+    test_fork,
+    test_charges,
+    test_approvals,
+)
 Promise = Callable[[Bench], Awaitable[None]]
 
 
@@ -163,6 +179,34 @@ class SkipsReservedEvents(MemoryStore):
         await super().end_turn(replace(end, event_seq=max(reserved, end.event_seq)))
 
 
+class ChargesTwice(MemoryStore):
+    """Takes a repeated request for a new one."""
+
+    async def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        count = sum(len(held) for held in self._charges.values())
+        await super().put_charges(
+            [replace(row, charge_id=f"{row.charge_id} {count + n}") for n, row in enumerate(rows)]
+        )
+
+
+class ChargesForARefusedTurn(MemoryStore):
+    async def end_turn(self, end: TurnEnd) -> None:
+        await super().put_charges(end.charges)
+        await super().end_turn(replace(end, charges=()))
+
+
+class KeepsTheFirstAnswer(MemoryStore):
+    async def put_approval(self, row: ApprovalRow) -> None:
+        await super().put_approval(self._approvals.get(row.approval_id, row))
+
+
+class ListsApprovalsOfAll(MemoryStore):
+    async def approvals(
+        self, *, session_id: str | None = None, states: Sequence[ApprovalState] = (), limit: int
+    ) -> Sequence[ApprovalRow]:
+        return await super().approvals(states=states, limit=limit)
+
+
 LIARS: dict[type[MemoryStore], Promise] = {
     LosesTheLastMessage: test_append.test_messages_of_several_turns_are_one_dense_sequence,
     HasAGap: test_append.test_messages_of_several_turns_are_one_dense_sequence,
@@ -178,6 +222,10 @@ LIARS: dict[type[MemoryStore], Promise] = {
     WritesWhenCancelled: test_concurrency.test_write_in_a_cancelled_scope_does_not_happen,
     CutsAtNul: test_append.test_bodies_come_back_byte_for_byte,
     SharesMessagesWithForks: test_fork.test_fork_has_the_first_messages_and_goes_on_by_itself,
+    ChargesTwice: test_charges.test_charge_that_is_recorded_already_is_left_out,
+    ChargesForARefusedTurn: test_charges.test_charges_of_a_refused_write_are_not_recorded,
+    KeepsTheFirstAnswer: test_approvals.test_approval_is_replaced_by_its_id,
+    ListsApprovalsOfAll: test_approvals.test_approvals_are_chosen_by_session_and_state,
     SkipsReservedEvents: test_baseline.test_event_bound_rises_until_the_turn_ends_and_tells_the_last_number,
 }
 

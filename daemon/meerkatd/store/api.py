@@ -23,30 +23,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from .approval import ApprovalRow as ApprovalRow
+from .approval import ApprovalState as ApprovalState
+from .spending import ChargeRow as ChargeRow
+from .spending import UsageRow as UsageRow
+from .spending import UsageTotals as UsageTotals
+
 TurnState = Literal["running", "completed", "interrupted", "failed", "lost"]
 ToolState = Literal["declared", "started", "ran", "failed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageTotals:
-    """Tokens as the provider counted them, summed over a session or a turn."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_tokens: int = 0
-    cache_read_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
-
-    def __add__(self, other: "UsageTotals") -> "UsageTotals":
-        return UsageTotals(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cache_creation_tokens=self.cache_creation_tokens + other.cache_creation_tokens,
-            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +147,8 @@ class SessionChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd:
-    """The one transaction at the end of a turn: outcome, messages, usage, counters."""
+    """The one transaction at the end of a turn: outcome, messages, usage, counters, charges of this turn that are not
+    recorded yet."""
 
     turn_id: str
     session_id: str
@@ -174,6 +159,7 @@ class TurnEnd:
     usage: UsageTotals
     event_seq: int
     meta: str | None = None
+    charges: Sequence[ChargeRow] = ()
 
 
 def keeps_prompt(end: TurnEnd) -> bool:
@@ -245,8 +231,23 @@ class RealmStore(Protocol):
         (= `turn.started_ms`); with `meta` also the session's document."""
         ...
 
-    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
-        """Insert or replace tool-call rows by (turn_id, call_id)."""
+    async def put_tools(self, rows: Sequence[ToolRow], *, charges: Sequence[ChargeRow] = ()) -> None:
+        """Insert or replace tool-call rows by (turn_id, call_id), and record `charges` as `put_charges` does, in one
+        transaction."""
+        ...
+
+    async def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        """Record charges; those that are recorded already are left out. The turn that a charge names may have ended.
+
+        ValueError when they are not all of one session, or a turn is not of the session that its charge names.
+        """
+        ...
+
+    async def put_approval(self, row: ApprovalRow) -> None:
+        """Insert or replace an approval by its id.
+
+        ValueError when its turn is not of the session that it names, or one of that id is there for another session.
+        """
         ...
 
     async def end_turn(self, end: TurnEnd) -> None:
@@ -304,6 +305,26 @@ class RealmStore(Protocol):
 
     async def tools(self, turn_id: str) -> Sequence[ToolRow]:
         """The ledger of a turn, by position."""
+        ...
+
+    async def approval(self, approval_id: str) -> ApprovalRow | None: ...
+
+    async def approvals(
+        self, *, session_id: str | None = None, states: Sequence[ApprovalState] = (), limit: int
+    ) -> Sequence[ApprovalRow]:
+        """The newest `limit` approvals, newest first: of one session or of all, in one of `states` or in any. An
+        unknown session has none."""
+        ...
+
+    async def charges(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[ChargeRow]:
+        """A session's charges in the order of recording. An unknown session has none."""
+        ...
+
+    async def usage(
+        self, *, since_ms: int | None = None, until_ms: int | None = None, session_id: str | None = None
+    ) -> Sequence[UsageRow]:
+        """Sums of the charges of every day of which `[since_ms, until_ms)` has a part (whole days of UTC, for there
+        are no smaller sums), ordered by day, session, provider and model. An unknown session has none."""
         ...
 
     async def key(self, key: str) -> KeyRow | None: ...

@@ -12,6 +12,9 @@ import trio
 
 from ..errors import DuplicateInput
 from .api import (
+    ApprovalRow,
+    ApprovalState,
+    ChargeRow,
     KeyRow,
     MessagePage,
     NewMessage,
@@ -23,10 +26,12 @@ from .api import (
     ToolRow,
     TurnEnd,
     TurnRow,
+    UsageRow,
     keeps_prompt,
 )
+from .spending import Spending, usage_rows
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class MemoryBackend:
@@ -51,6 +56,9 @@ class MemoryStore:
         self._last_turns: dict[str, str] = {}
         self._tools: dict[str, dict[str, ToolRow]] = {}
         self._keys: dict[str, KeyRow] = {}
+        self._approvals: dict[str, ApprovalRow] = {}
+        self._charges: dict[str, list[ChargeRow]] = {}
+        self._spending: dict[str, Spending] = {}
         self._closed = False
 
     # -- writes ----------------------------------------------------------------------------------------------
@@ -85,13 +93,28 @@ class MemoryStore:
         )
         self._insert(turn, key)
 
-    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
+    async def put_tools(self, rows: Sequence[ToolRow], *, charges: Sequence[ChargeRow] = ()) -> None:
         await self._checkpoint()
         for row in rows:
             if row.turn_id not in self._turns:
                 raise KeyError(row.turn_id)
+        self._check_charges(charges)
         for row in rows:
             self._tools.setdefault(row.turn_id, {})[row.call_id] = row
+        self._charge(charges)
+
+    async def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        await self._checkpoint()
+        self._check_charges(rows)
+        self._charge(rows)
+
+    async def put_approval(self, row: ApprovalRow) -> None:
+        await self._checkpoint()
+        self._check_place(row.session_id, row.turn_id)
+        earlier = self._approvals.get(row.approval_id, row)
+        if earlier.session_id != row.session_id:
+            raise ValueError(f"approval {row.approval_id} is another session's")
+        self._approvals[row.approval_id] = row
 
     async def end_turn(self, end: TurnEnd) -> None:
         await self._checkpoint()
@@ -99,6 +122,8 @@ class MemoryStore:
         turn = self._turns[end.turn_id]
         if turn.state != "running" or turn.session_id != end.session_id:
             raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
+        self._check_charges(end.charges, session_id=end.session_id)
+        self._charge(end.charges)
         self._bodies[end.session_id] += [message.body for message in end.messages]
         self._turns[end.turn_id] = replace(
             turn,
@@ -214,6 +239,33 @@ class MemoryStore:
         await self._checkpoint()
         return sorted(self._tools.get(turn_id, {}).values(), key=lambda row: (row.position, row.call_id))
 
+    async def approval(self, approval_id: str) -> ApprovalRow | None:
+        await self._checkpoint()
+        return self._approvals.get(approval_id)
+
+    async def approvals(
+        self, *, session_id: str | None = None, states: Sequence[ApprovalState] = (), limit: int
+    ) -> Sequence[ApprovalRow]:
+        await self._checkpoint()
+        found = [
+            row
+            for row in self._approvals.values()
+            if session_id in (None, row.session_id) and (not states or row.state in states)
+        ]
+        found.sort(key=lambda row: (row.created_ms, row.approval_id), reverse=True)
+        return found[: max(0, limit)]
+
+    async def charges(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[ChargeRow]:
+        await self._checkpoint()
+        return self._charges.get(session_id, [])[offset : offset + max(0, limit)]
+
+    async def usage(
+        self, *, since_ms: int | None = None, until_ms: int | None = None, session_id: str | None = None
+    ) -> Sequence[UsageRow]:
+        await self._checkpoint()
+        found = [(name, spending) for name, spending in self._spending.items() if session_id in (None, name)]
+        return usage_rows(found, since_ms=since_ms, until_ms=until_ms)
+
     async def key(self, key: str) -> KeyRow | None:
         await self._checkpoint()
         return self._keys.get(key)
@@ -263,6 +315,26 @@ class MemoryStore:
     def _check_key(self, key: KeyRow | None) -> None:
         if key is not None and key.key in self._keys:
             raise DuplicateInput("This idempotency key is taken.", details={"idempotency_key": key.key})
+
+    def _check_place(self, session_id: str, turn_id: str) -> None:
+        if session_id not in self._sessions:
+            raise KeyError(session_id)
+        if self._turns[turn_id].session_id != session_id:
+            raise ValueError(f"turn {turn_id} is not a turn of session {session_id}")
+
+    def _check_charges(self, charges: Sequence[ChargeRow], *, session_id: str | None = None) -> None:
+        homes = {charge.session_id for charge in charges} | ({session_id} if session_id else set())
+        if len(homes) > 1:
+            raise ValueError("charges of several sessions cannot be recorded at once")
+        for charge in charges:
+            self._check_place(charge.session_id, charge.turn_id)
+
+    def _charge(self, charges: Sequence[ChargeRow]) -> None:
+        for charge in charges:
+            spending = self._spending.setdefault(charge.session_id, Spending())
+            if not spending.has(charge.charge_id):
+                spending.add(charge)
+                self._charges.setdefault(charge.session_id, []).append(charge)
 
     def _insert(self, turn: TurnRow | None, key: KeyRow | None) -> None:
         if turn is not None:

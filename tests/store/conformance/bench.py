@@ -10,7 +10,9 @@ import trio
 from meerkatd.ids import new_session_id, new_turn_id
 from meerkatd.store import backend
 from meerkatd.store.api import (
+    ApprovalRow,
     Backend,
+    ChargeRow,
     MessagePage,
     NewMessage,
     RealmStore,
@@ -102,6 +104,38 @@ class Bench:
             "event_seq": 0,
         }
         return TurnEnd(**(given | fields))
+
+    def charge_row(self, turn: TurnRow, **fields: Any) -> ChargeRow:
+        now = self.tick()
+        given: dict[str, Any] = {
+            "charge_id": f"charge-{now}",
+            "session_id": turn.session_id,
+            "turn_id": turn.turn_id,
+            "at_ms": now,
+            "provider": "p",
+            "model": "m",
+            "usage": UsageTotals(input_tokens=10, output_tokens=1),
+            "cost_nanos": 1000,
+            "estimated": False,
+        }
+        return ChargeRow(**(given | fields))
+
+    def approval_row(self, turn: TurnRow, **fields: Any) -> ApprovalRow:
+        now = self.tick()
+        given: dict[str, Any] = {
+            "approval_id": f"approval-{now}",
+            "session_id": turn.session_id,
+            "turn_id": turn.turn_id,
+            "call_id": "call",
+            "state": "pending",
+            "created_ms": now,
+            "body": '{"tool":"shell"}',
+        }
+        return ApprovalRow(**(given | fields))
+
+    async def new_turn(self) -> TurnRow:
+        """A running turn of a new session."""
+        return await self.begin((await self.new_session()).session_id)
 
     async def new_session(self, **fields: Any) -> SessionRow:
         row = self.session_row(**fields)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..api import KeyRow, SessionQuery, SessionRow
+from ..api import ApprovalState, KeyRow, SessionQuery, SessionRow
+from ..spending import Spending
 from . import rows
 from .layout import REALM_LOG, session_file
 from .offsets import Offsets
@@ -19,7 +20,7 @@ from .offsets import Offsets
 _AFTER_ANY = "\U0010ffff"
 
 # What `apply` takes in: all but the first line of a log, and messages, which the last line of their write counts.
-KINDS = frozenset({"turn", "tool", "turn_end", "append", "events", "change", "key", "prune"})
+KINDS = frozenset({"turn", "tool", "turn_end", "append", "events", "change", "key", "prune", "charge", "approval"})
 
 Undo = Callable[[], object]
 
@@ -46,12 +47,14 @@ class Session(Log):
         running: ordinals of its running turns; mostly none.
         indexed_ns: the file's time of change when the index was written; None when it was written to since.
         offsets: None while they are not loaded.
+        spending: None while there are no charges.
     """
 
     row: SessionRow
     running: tuple[int, ...] = ()
     indexed_ns: int | None = None
     offsets: Offsets | None = None
+    spending: Spending | None = None
 
     @property
     def session_id(self) -> str:
@@ -71,12 +74,23 @@ class HeldKey:
     prunes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldApproval:
+    """An approval, but for what only its reader needs: that is at byte `offset` of the file of session `home`."""
+
+    home: str
+    state: ApprovalState
+    created_ms: int
+    offset: int
+
+
 class Catalog:
     """Attributes:
     realm: the realm's own log.
     sessions: by id.
     turns: where a turn is: `(session_id, ordinal)`.
     keys: those that are recorded and not pruned.
+    approvals: by id.
     prunes: `before_ms` of every prune, in order.
     """
 
@@ -85,6 +99,7 @@ class Catalog:
         self.sessions: dict[str, Session] = {}
         self.turns: dict[str, tuple[str, int]] = {}
         self.keys: dict[str, HeldKey] = {}
+        self.approvals: dict[str, HeldApproval] = {}
         self.prunes: list[int] = []
         self._ids: list[str] = []
         self._newest: list[tuple[int, str]] = []
@@ -97,8 +112,9 @@ class Catalog:
         self._ids = sorted(self.sessions)
         self._newest = sorted(_place(session.row) for session in sessions)
 
-    def apply(self, log: Log, kind: str, fields: Mapping[str, Any]) -> Undo | None:
-        """Take in a record. Returns what takes it back, but for the row of the session, which its caller keeps.
+    def apply(self, log: Log, kind: str, fields: Mapping[str, Any], offset: int) -> Undo | None:
+        """Take in a record that begins at byte `offset` of its file. Returns what takes it back, but for the row of
+        the session, which its caller keeps.
 
         Raises:
             ValueError: the record contradicts what is known.
@@ -112,6 +128,10 @@ class Catalog:
             undo = self._add_turn(log, fields)
         elif kind == "key":
             undo = self._add_key(log, fields)
+        elif kind == "charge":
+            undo = _add_charge(log, fields)
+        elif kind == "approval":
+            undo = self._add_approval(log, fields, offset)
         elif kind == "turn_end":
             log.running = tuple(ordinal for ordinal in log.running if ordinal != fields["ordinal"])
         log.row = rows.changed_row(log.row, kind, fields)
@@ -128,6 +148,23 @@ class Catalog:
 
     def _add_key(self, session: Session, fields: Mapping[str, Any]) -> Undo | None:
         return self.hold_key(HeldKey(row=rows.key_row(fields), home=session.session_id, prunes=fields["prunes"]))
+
+    def _add_approval(self, session: Session, fields: Mapping[str, Any], offset: int) -> Undo:
+        approval_id = fields["approval_id"]
+        earlier = self.approvals.get(approval_id)
+        if earlier is not None and earlier.home != session.session_id:
+            raise ValueError("an approval is there twice")
+        self.approvals[approval_id] = HeldApproval(
+            home=session.session_id, state=fields["state"], created_ms=fields["created_ms"], offset=offset
+        )
+
+        def undo() -> None:
+            if earlier is None:
+                del self.approvals[approval_id]
+            else:
+                self.approvals[approval_id] = earlier
+
+        return undo
 
     def hold_key(self, held: HeldKey) -> Undo | None:
         """Take in a key, unless it was pruned since."""
@@ -197,6 +234,13 @@ class Catalog:
         start = bisect_left(self._ids, prefix)
         end = bisect_left(self._ids, prefix + _AFTER_ANY)
         return self._ids[start : min(end, start + limit)]
+
+
+def _add_charge(session: Session, fields: Mapping[str, Any]) -> Undo:
+    charge = rows.charge_row(session.session_id, fields)
+    if session.spending is None:
+        session.spending = Spending()
+    return session.spending.add(charge)
 
 
 def _place(row: SessionRow) -> tuple[int, str]:

@@ -139,7 +139,7 @@ class Committer:
         before = log.row if isinstance(log, Session) else None
         for record, line in zip(change.records, lines, strict=True):
             if record.kind in KINDS:
-                undo = self._catalog.apply(log, record.kind, record.fields)
+                undo = self._catalog.apply(log, record.kind, record.fields, log.size)
                 if undo is not None:
                     draft.undo.append(undo)
             if isinstance(log, Session) and log.offsets is not None:

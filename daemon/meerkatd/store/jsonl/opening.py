@@ -21,13 +21,13 @@ from .disk import NEW, Disk
 from .faults import damaged, storage_fault
 from .files import RealmFiles
 from .layout import ENDING, FOLDER, INDEX, LOCK, REALM_LOG, session_file
-from .record import TAIL_BYTES, parse, seal, tail
+from .record import TAIL_BYTES, crc_of, parse, seal, tail
 from .rows import FORMAT_VERSION, realm_record, session_row
 from .scan import Line, Scan
 from .snapshot import Known
 
-# Takes in a record: its kind and its fields.
-Take = Callable[[str, Mapping[str, Any]], object]
+# Takes in a record: its kind, its fields, and where in its file it begins.
+Take = Callable[[str, Mapping[str, Any], int], object]
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class _Opening:
         self._folder = folder
         self._disk = disk
         self._written_by = "a later version"
+        self._format = 0
         self._catalog = Catalog(Log())
 
     def catalog(self) -> Catalog:
@@ -99,13 +100,23 @@ class _Opening:
         self._replay(path, self._catalog.realm, self._take_realm_line)
         if not self._catalog.realm.records:
             raise damaged(path, "has no first line")
+        if self._format < FORMAT_VERSION:
+            self._migrate(path, self._catalog.realm)
 
-    def _take_realm_line(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def _migrate(self, path: str, log: Log) -> None:
+        """Say that there may be lines of this format from here on, before there are any: older programs take such a
+        line for the first one, and refuse the realm as newer than they are."""
+        (line,) = seal([realm_record(VERSION)], first=log.records, synced=log.records)
+        self._disk.extend(path, line)
+        log.size, log.records, log.crc = log.size + len(line), log.records + 1, crc_of(line)
+
+    def _take_realm_line(self, kind: str, fields: Mapping[str, Any], offset: int) -> None:
         if kind == "realm":
             self._written_by = str(fields["written_by"])
-            self._check_format(fields["format"])
+            self._format = fields["format"]
+            self._check_format(self._format)
         else:
-            self._catalog.apply(self._catalog.realm, kind, fields)
+            self._catalog.apply(self._catalog.realm, kind, fields, offset)
 
     def _check_format(self, version: int) -> None:
         if version > FORMAT_VERSION:
@@ -156,6 +167,7 @@ class _Opening:
             self._catalog.turns[turn_id] = (session.session_id, ordinal)
         for held in known.keys:
             self._catalog.hold_key(held)
+        self._catalog.approvals.update(known.approvals)
         return session
 
     def _read_session(self, session_id: str, *, synced: int = 0) -> Session:
@@ -163,14 +175,14 @@ class _Opening:
         log = Log()
         session: list[Session] = []
 
-        def take(kind: str, fields: Mapping[str, Any]) -> None:
+        def take(kind: str, fields: Mapping[str, Any], offset: int) -> None:
             if kind == "session":
                 self._check_format(fields["format"])
                 if session or fields["session_id"] != session_id:
                     raise ValueError("the session is another one")
                 session.append(Session(row=session_row(fields)))
             else:
-                self._catalog.apply(session[0], kind, fields)
+                self._catalog.apply(session[0], kind, fields, offset)
 
         self._replay(path, log, take, synced=synced)
         if not session:
@@ -204,7 +216,7 @@ class _Opening:
 
 def _take(path: str, line: Line, take: Take) -> None:
     try:
-        take(line.kind, parse(line.raw))
+        take(line.kind, parse(line.raw), line.offset)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         # Sealed and numbered, and yet not what this program writes: the line was made by hand.
         raise damaged(path, f"says something impossible at byte {line.offset}") from error

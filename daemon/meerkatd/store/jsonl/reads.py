@@ -2,9 +2,24 @@
 
 import os
 from collections.abc import Sequence
+from heapq import nlargest
 
-from ..api import KeyRow, MessagePage, SessionQuery, SessionRow, StoreInfo, ToolRow, TurnRow
+from ..api import (
+    ApprovalRow,
+    ApprovalState,
+    ChargeRow,
+    KeyRow,
+    MessagePage,
+    SessionQuery,
+    SessionRow,
+    StoreInfo,
+    ToolRow,
+    TurnRow,
+    UsageRow,
+)
+from ..spending import usage_rows
 from . import rows
+from .catalog import HeldApproval
 from .files import RealmFiles
 from .layout import INDEX
 from .record import body_of, parse
@@ -69,6 +84,40 @@ def tools(files: RealmFiles, turn_id: str) -> Sequence[ToolRow]:
         return rows.tool_rows([parse(window.line(line)) for line in lines])
 
 
+def approval(files: RealmFiles, approval_id: str) -> ApprovalRow | None:
+    held = files.catalog.approvals.get(approval_id)
+    return None if held is None else _approval(files, held)
+
+
+def approvals(
+    files: RealmFiles, session_id: str | None, states: Sequence[ApprovalState], limit: int
+) -> Sequence[ApprovalRow]:
+    found = [
+        (held.created_ms, approval_id)
+        for approval_id, held in files.catalog.approvals.items()
+        if session_id in (None, held.home) and (not states or held.state in states)
+    ]
+    newest = nlargest(limit, found)
+    return [_approval(files, files.catalog.approvals[approval_id]) for _, approval_id in newest]
+
+
+def charges(files: RealmFiles, session_id: str, offset: int, limit: int) -> Sequence[ChargeRow]:
+    home = files.catalog.sessions.get(session_id)
+    if home is None or home.spending is None or limit <= 0:
+        return []
+    lines = files.offsets(home).charges[offset : offset + limit]
+    with files.window(home) as window:
+        return [rows.charge_row(session_id, parse(window.line(line))) for line in lines]
+
+
+def usage(files: RealmFiles, since_ms: int | None, until_ms: int | None, session_id: str | None) -> Sequence[UsageRow]:
+    homes = files.catalog.sessions
+    names = list(homes) if session_id is None else [session_id]
+    found = [(name, homes[name].spending) for name in names if name in homes]
+    spendings = [(name, spending) for name, spending in found if spending is not None]
+    return usage_rows(spendings, since_ms=since_ms, until_ms=until_ms)
+
+
 def key(files: RealmFiles, text: str) -> KeyRow | None:
     held = files.catalog.keys.get(text)
     return None if held is None else held.row
@@ -85,6 +134,11 @@ def info(files: RealmFiles) -> StoreInfo:
         bytes_on_disk=size + (os.stat(index).st_size if os.path.exists(index) else 0),
         format_version=FORMAT_VERSION,
     )
+
+
+def _approval(files: RealmFiles, held: HeldApproval) -> ApprovalRow:
+    with files.window(files.catalog.sessions[held.home]) as window:
+        return rows.approval_row(held.home, parse(window.line(held.offset)))
 
 
 def _turn(files: RealmFiles, session_id: str, ordinal: int) -> TurnRow:

@@ -26,7 +26,7 @@ from zlib import crc32
 # Of `,"crc":"xxxxxxxx"}` and the line feed.
 TAIL_BYTES = 19
 # Fields whose values are documents of the port.
-DOCUMENTS = frozenset({"meta", "prompt", "holder", "detail", "body", "arguments", "result"})
+DOCUMENTS = frozenset({"meta", "prompt", "holder", "detail", "body", "arguments", "result", "decision"})
 # A document nested deeper goes into a string: reading it back must not depend on how deep the stack is by then.
 MAX_DEPTH = 100
 

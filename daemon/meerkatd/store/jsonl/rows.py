@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..api import (
+    ApprovalRow,
+    ChargeRow,
     KeyRow,
     NewMessage,
     SessionChange,
@@ -21,7 +23,7 @@ from ..api import (
 )
 from .record import Record
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Fields = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ _USAGE = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_
 
 
 def realm_record(written_by: str) -> Record:
-    """The first line of the realm's own log."""
+    """The first line of the realm's own log, and a later one when the realm has come to a newer format."""
     return Record("realm", {"format": FORMAT_VERSION, "written_by": written_by})
 
 
@@ -54,7 +56,7 @@ def session_fields(row: SessionRow) -> dict[str, Any]:
         "updated_ms": row.updated_ms,
         "event_seq": row.event_seq,
         "archived_ms": row.archived_ms,
-        "usage": _usage_fields(row.usage),
+        "usage": usage_fields(row.usage),
         "labels": dict(row.labels),
         "meta": row.meta,
     }
@@ -70,7 +72,7 @@ def turn_record(turn: TurnRow, *, updated_ms: int, event_seq: int, meta: str | N
         "ended_ms": turn.ended_ms,
         "updated_ms": updated_ms,
         "event_seq": event_seq,
-        "usage": _usage_fields(turn.usage),
+        "usage": usage_fields(turn.usage),
         "prompt": turn.prompt,
         "holder": turn.holder,
         "detail": turn.detail,
@@ -108,7 +110,7 @@ def turn_end_record(end: TurnEnd, *, ordinal: int) -> Record:
         "event_seq": end.event_seq,
         "messages": len(end.messages),
         "keeps_prompt": keeps_prompt(end),
-        "usage": _usage_fields(end.usage),
+        "usage": usage_fields(end.usage),
         "detail": end.detail,
         "meta": end.meta,
     }
@@ -139,6 +141,37 @@ def change_record(row: SessionRow, change: SessionChange) -> Record:
     return Record("change", fields)
 
 
+def charge_record(charge: ChargeRow, *, ordinal: int) -> Record:
+    fields = {
+        "ordinal": ordinal,
+        "turn_id": charge.turn_id,
+        "charge_id": charge.charge_id,
+        "at_ms": charge.at_ms,
+        "provider": charge.provider,
+        "model": charge.model,
+        "cost_nanos": charge.cost_nanos,
+        "estimated": charge.estimated,
+        "usage": usage_fields(charge.usage),
+    }
+    return Record("charge", fields)
+
+
+def approval_record(row: ApprovalRow, *, ordinal: int) -> Record:
+    """The whole of it each time; the last one counts."""
+    fields = {
+        "ordinal": ordinal,
+        "turn_id": row.turn_id,
+        "approval_id": row.approval_id,
+        "call_id": row.call_id,
+        "state": row.state,
+        "created_ms": row.created_ms,
+        "decided_ms": row.decided_ms,
+        "body": row.body,
+        "decision": row.decision,
+    }
+    return Record("approval", fields)
+
+
 def key_record(key: KeyRow, *, prunes: int) -> Record:
     """`prunes` were carried out before, and only later ones concern this key."""
     return Record("key", {**key_fields(key), "prunes": prunes, "result": key.result})
@@ -166,7 +199,7 @@ def session_row(fields: Fields, **counts: int) -> SessionRow:
         updated_ms=fields["updated_ms"],
         event_seq=fields["event_seq"],
         archived_ms=fields["archived_ms"],
-        usage=_usage(fields["usage"]),
+        usage=usage_totals(fields["usage"]),
         labels=fields["labels"],
         meta=fields["meta"],
         **counts,
@@ -190,7 +223,7 @@ def changed_row(row: SessionRow, kind: str, fields: Fields) -> SessionRow:
             message_count=row.message_count + fields["messages"],
             updated_ms=fields["ended_ms"],
             event_seq=fields["event_seq"],
-            usage=row.usage + _usage(fields["usage"]),
+            usage=row.usage + usage_totals(fields["usage"]),
             meta=meta,
         )
     if kind == "change":
@@ -217,7 +250,7 @@ def turn_row(session_id: str, begun: Fields, ended: Fields | None) -> TurnRow:
         prompt=begun["prompt"] if ended is None or ended["keeps_prompt"] else "",
         holder=begun["holder"],
         detail=end.get("detail"),
-        usage=_usage(end["usage"]),
+        usage=usage_totals(end["usage"]),
     )
 
 
@@ -239,6 +272,34 @@ def tool_rows(records: Sequence[Fields]) -> Sequence[ToolRow]:
     return sorted(rows, key=lambda row: (row.position, row.call_id))
 
 
+def charge_row(session_id: str, fields: Fields) -> ChargeRow:
+    return ChargeRow(
+        charge_id=fields["charge_id"],
+        session_id=session_id,
+        turn_id=fields["turn_id"],
+        at_ms=fields["at_ms"],
+        provider=fields["provider"],
+        model=fields["model"],
+        usage=usage_totals(fields["usage"]),
+        cost_nanos=fields["cost_nanos"],
+        estimated=fields["estimated"],
+    )
+
+
+def approval_row(session_id: str, fields: Fields) -> ApprovalRow:
+    return ApprovalRow(
+        approval_id=fields["approval_id"],
+        session_id=session_id,
+        turn_id=fields["turn_id"],
+        call_id=fields["call_id"],
+        state=fields["state"],
+        created_ms=fields["created_ms"],
+        decided_ms=fields["decided_ms"],
+        body=fields["body"],
+        decision=fields.get("decision"),
+    )
+
+
 def key_row(fields: Fields) -> KeyRow:
     return KeyRow(
         key=fields["key"],
@@ -251,10 +312,10 @@ def key_row(fields: Fields) -> KeyRow:
     )
 
 
-def _usage_fields(usage: UsageTotals) -> dict[str, int]:
+def usage_fields(usage: UsageTotals) -> dict[str, int]:
     """Without zeros: most lines that have a usage have an empty one."""
     return {name: value for name in _USAGE if (value := getattr(usage, name))}
 
 
-def _usage(fields: Fields) -> UsageTotals:
+def usage_totals(fields: Fields) -> UsageTotals:
     return UsageTotals(**fields) if fields else _NO_USAGE

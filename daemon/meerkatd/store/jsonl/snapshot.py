@@ -7,12 +7,13 @@ witness: these bytes were on the disk, so a file that is shorter now has lost so
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import RealmDamaged
+from ..spending import Spending, Sum
 from . import rows
-from .catalog import Catalog, HeldKey, Session
+from .catalog import Catalog, HeldApproval, HeldKey, Session
 from .disk import Disk
 from .record import Record, seal
 from .rows import FORMAT_VERSION
@@ -31,6 +32,7 @@ class Known(NamedTuple):
     session: Session
     turns: list[str]
     keys: list[HeldKey]
+    approvals: dict[str, HeldApproval]
 
 
 def is_worth_writing(catalog: Catalog) -> bool:
@@ -54,6 +56,9 @@ def _records(catalog: Catalog) -> Iterator[Record]:
     for held in catalog.keys.values():
         fields = {**rows.key_fields(held.row), "result": held.row.result, "prunes": held.prunes}
         keys.setdefault(held.home, []).append(fields)
+    approvals: dict[str, list[Sequence[Any]]] = {}
+    for approval_id, asked in catalog.approvals.items():
+        approvals.setdefault(asked.home, []).append((approval_id, asked.state, asked.created_ms, asked.offset))
     for session in catalog.sessions.values():
         row = session.row
         fields = {
@@ -65,6 +70,9 @@ def _records(catalog: Catalog) -> Iterator[Record]:
             "running": sorted(session.running),
             "turns": turns.get(session.session_id, []),
             "keys": keys.get(session.session_id, []),
+            "approvals": approvals.get(session.session_id, []),
+            "sums": [] if session.spending is None else _sums(session.spending),
+            "charges": [] if session.spending is None else list(session.spending.marks),
             **rows.session_fields(row),
             # As a string: there are many of these lines, and the plain parser reads them in a fifth of the time.
             "meta": None,
@@ -109,6 +117,41 @@ def _known(fields: dict[str, Any]) -> Known:
         row=rows.session_row(fields, message_count=fields["messages"], turn_count=len(turns)),
         running=tuple(fields["running"]),
         indexed_ns=fields["changed_ns"],
+        spending=_spending(fields),
     )
     keys = [HeldKey(row=rows.key_row(key), home=session.session_id, prunes=key["prunes"]) for key in fields["keys"]]
-    return Known(session, turns, keys)
+    approvals = {
+        approval_id: HeldApproval(home=session.session_id, state=state, created_ms=created_ms, offset=offset)
+        for approval_id, state, created_ms, offset in fields["approvals"]
+    }
+    return Known(session, turns, keys, approvals)
+
+
+def _sums(spending: Spending) -> list[Sequence[Any]]:
+    return [
+        (
+            *place,
+            rows.usage_fields(total.usage),
+            total.cost_nanos,
+            total.calls,
+            total.calls_without_cost,
+            total.estimated,
+        )
+        for place, total in spending.sums.items()
+    ]
+
+
+def _spending(fields: dict[str, Any]) -> Spending | None:
+    if not fields["charges"]:
+        return None
+    sums = {
+        (day, provider, model): Sum(
+            usage=rows.usage_totals(usage),
+            cost_nanos=cost,
+            calls=calls,
+            calls_without_cost=without,
+            estimated=estimated,
+        )
+        for day, provider, model, usage, cost, calls, without, estimated in fields["sums"]
+    }
+    return Spending(sums, fields["charges"])

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..api import (
+    ApprovalRow,
+    ApprovalState,
+    ChargeRow,
     KeyRow,
     MessagePage,
     NewMessage,
@@ -14,6 +17,7 @@ from ..api import (
     ToolRow,
     TurnEnd,
     TurnRow,
+    UsageRow,
 )
 from . import forking, reads, writes
 from .files import RealmFiles
@@ -47,8 +51,14 @@ class JsonlStore:
     ) -> None:
         await self._worker.write(partial(writes.begin_turn, turn=turn, event_seq=event_seq, meta=meta, key=key))
 
-    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
-        await self._worker.write(partial(writes.put_tools, tools=rows))
+    async def put_tools(self, rows: Sequence[ToolRow], *, charges: Sequence[ChargeRow] = ()) -> None:
+        await self._worker.write(partial(writes.put_tools, tools=rows, charges=charges))
+
+    async def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        await self._worker.write(partial(writes.put_charges, charges=rows))
+
+    async def put_approval(self, row: ApprovalRow) -> None:
+        await self._worker.write(partial(writes.put_approval, approval=row))
 
     async def end_turn(self, end: TurnEnd) -> None:
         await self._worker.write(partial(writes.end_turn, end=end))
@@ -97,6 +107,23 @@ class JsonlStore:
 
     async def tools(self, turn_id: str) -> Sequence[ToolRow]:
         return await self._worker.read(partial(reads.tools, turn_id=turn_id))
+
+    async def approval(self, approval_id: str) -> ApprovalRow | None:
+        return await self._worker.read(partial(reads.approval, approval_id=approval_id))
+
+    async def approvals(
+        self, *, session_id: str | None = None, states: Sequence[ApprovalState] = (), limit: int
+    ) -> Sequence[ApprovalRow]:
+        return await self._worker.read(partial(reads.approvals, session_id=session_id, states=states, limit=limit))
+
+    async def charges(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[ChargeRow]:
+        return await self._worker.read(partial(reads.charges, session_id=session_id, offset=offset, limit=limit))
+
+    async def usage(
+        self, *, since_ms: int | None = None, until_ms: int | None = None, session_id: str | None = None
+    ) -> Sequence[UsageRow]:
+        work = partial(reads.usage, since_ms=since_ms, until_ms=until_ms, session_id=session_id)
+        return await self._worker.read(work)
 
     async def key(self, key: str) -> KeyRow | None:
         return await self._worker.read(partial(reads.key, text=key))

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import DuplicateInput
-from ..api import KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow
+from ..api import (
+    ApprovalRow,
+    ChargeRow,
+    KeyRow,
+    NewMessage,
+    SessionChange,
+    SessionRow,
+    ToolRow,
+    TurnEnd,
+    TurnRow,
+)
 from . import rows
 from .catalog import Catalog, Log, Session
 from .record import Record
@@ -60,15 +70,30 @@ def begin_turn(catalog: Catalog, turn: TurnRow, event_seq: int, meta: str | None
     return Change(log=session, records=[record, *_key_records(catalog, key)])
 
 
-def put_tools(catalog: Catalog, tools: Sequence[ToolRow]) -> Change:
+def put_tools(catalog: Catalog, tools: Sequence[ToolRow], charges: Sequence[ChargeRow]) -> Change:
     """Raises ValueError when the rows are not of one session: that would be two logs."""
     places = [catalog.turns[row.turn_id] for row in tools]
-    homes = {session_id for session_id, _ in places}
+    homes = {session_id for session_id, _ in places} | {charge.session_id for charge in charges}
     if len(homes) > 1:
         raise ValueError("tool calls of several sessions cannot be written at once")
-    log = catalog.sessions[homes.pop()] if homes else catalog.realm
+    if not homes:
+        return Change(log=catalog.realm, records=[])
+    session = catalog.sessions[homes.pop()]
     records = [rows.tool_record(row, ordinal=ordinal) for row, (_, ordinal) in zip(tools, places, strict=True)]
-    return Change(log=log, records=records)
+    return Change(log=session, records=[*records, *_charge_records(catalog, session, charges)])
+
+
+def put_charges(catalog: Catalog, charges: Sequence[ChargeRow]) -> Change:
+    return put_tools(catalog, (), charges)
+
+
+def put_approval(catalog: Catalog, approval: ApprovalRow) -> Change:
+    session = catalog.sessions[approval.session_id]
+    ordinal = _ordinal(catalog, session, approval.turn_id)
+    earlier = catalog.approvals.get(approval.approval_id)
+    if earlier is not None and earlier.home != approval.session_id:
+        raise ValueError(f"approval {approval.approval_id} is another session's")
+    return Change(log=session, records=[rows.approval_record(approval, ordinal=ordinal)])
 
 
 def end_turn(catalog: Catalog, end: TurnEnd) -> Change:
@@ -78,7 +103,8 @@ def end_turn(catalog: Catalog, end: TurnEnd) -> Change:
         raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
     count = session.row.message_count
     messages = [rows.message_record(message, seq=count + n) for n, message in enumerate(end.messages)]
-    return Change(log=session, records=[*messages, rows.turn_end_record(end, ordinal=ordinal)])
+    charges = _charge_records(catalog, session, end.charges)
+    return Change(log=session, records=[*messages, *charges, rows.turn_end_record(end, ordinal=ordinal)])
 
 
 def append(
@@ -126,6 +152,25 @@ def _check_turn(catalog: Catalog, turn: TurnRow, *, expected: int) -> None:
         raise ValueError(f"turn {turn.turn_id} has ordinal {turn.ordinal}, the session is at {expected}")
     if turn.turn_id in catalog.turns:
         raise ValueError(f"turn {turn.turn_id} exists already")
+
+
+def _ordinal(catalog: Catalog, session: Session, turn_id: str) -> int:
+    home, ordinal = catalog.turns[turn_id]
+    if home != session.session_id:
+        raise ValueError(f"turn {turn_id} is not a turn of session {session.session_id}")
+    return ordinal
+
+
+def _charge_records(catalog: Catalog, session: Session, charges: Sequence[ChargeRow]) -> Sequence[Record]:
+    """Those that are not recorded yet."""
+    records: dict[str, Record] = {}
+    for charge in charges:
+        if charge.session_id != session.session_id:
+            raise ValueError("charges of several sessions cannot be recorded at once")
+        ordinal = _ordinal(catalog, session, charge.turn_id)
+        if charge.charge_id not in records and not (session.spending and session.spending.has(charge.charge_id)):
+            records[charge.charge_id] = rows.charge_record(charge, ordinal=ordinal)
+    return list(records.values())
 
 
 def _key_records(catalog: Catalog, key: KeyRow | None) -> Sequence[Record]:

@@ -14,6 +14,7 @@ How the rows are keyed, with the reasons:
   index would not count as covering, and a page far down the list would read the row of every session above it.
 * A session's labels are a JSON object in its row, from which they are read; `session_labels` repeats them only
   to be searched.
+* `charges.id` is `session_key << 31 | n` as well, in the order of recording; `usage_days` repeats their sums.
 """
 
 APPLICATION_ID = 0x4D4B5254  # "MKRT": tells `file` and us that a database is a realm's.
@@ -92,6 +93,56 @@ MIGRATIONS: tuple[str, ...] = (
         result TEXT,
         created_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE sessions ADD COLUMN lineage TEXT NOT NULL DEFAULT '[]';
+
+    CREATE TABLE charges(
+        id INTEGER PRIMARY KEY,
+        charge_id TEXT NOT NULL,
+        turn INTEGER NOT NULL REFERENCES turns,
+        at_ms INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_creation_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cost_nanos INTEGER,
+        estimated INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX charges_once ON charges(id >> 31, charge_id);
+
+    CREATE TABLE usage_days(
+        day INTEGER NOT NULL,
+        session_key INTEGER NOT NULL REFERENCES sessions,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_creation_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cost_nanos INTEGER NOT NULL,
+        calls INTEGER NOT NULL,
+        calls_without_cost INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        PRIMARY KEY (day, session_key, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_days_of_session ON usage_days(session_key, day);
+
+    CREATE TABLE approvals(
+        approval_id TEXT PRIMARY KEY,
+        turn INTEGER NOT NULL REFERENCES turns,
+        call_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        decided_ms INTEGER,
+        body TEXT NOT NULL,
+        decision TEXT
+    ) STRICT;
+    CREATE INDEX approvals_newest ON approvals(created_ms, approval_id);
+    CREATE INDEX approvals_by_state ON approvals(state, created_ms, approval_id);
+    CREATE INDEX approvals_of_session ON approvals(turn >> 31, created_ms, approval_id);
     """,
 )
 

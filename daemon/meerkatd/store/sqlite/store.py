@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..api import (
+    ApprovalRow,
+    ApprovalState,
+    ChargeRow,
     KeyRow,
     MessagePage,
     NewMessage,
@@ -14,8 +17,9 @@ from ..api import (
     ToolRow,
     TurnEnd,
     TurnRow,
+    UsageRow,
 )
-from . import reads, writes
+from . import charging, reads, writes
 from .connection import Database
 from .worker import Worker
 
@@ -49,8 +53,14 @@ class SqliteStore:
     ) -> None:
         await self._worker.write(partial(writes.begin_turn, turn=turn, event_seq=event_seq, meta=meta, key=key))
 
-    async def put_tools(self, rows: Sequence[ToolRow]) -> None:
-        await self._worker.write(partial(writes.put_tools, rows=rows))
+    async def put_tools(self, rows: Sequence[ToolRow], *, charges: Sequence[ChargeRow] = ()) -> None:
+        await self._worker.write(partial(writes.put_tools, rows=rows, charges=charges))
+
+    async def put_charges(self, rows: Sequence[ChargeRow]) -> None:
+        await self._worker.write(partial(charging.put_charges, rows=rows))
+
+    async def put_approval(self, row: ApprovalRow) -> None:
+        await self._worker.write(partial(charging.put_approval, row=row))
 
     async def end_turn(self, end: TurnEnd) -> None:
         await self._worker.write(partial(writes.end_turn, end=end))
@@ -96,6 +106,24 @@ class SqliteStore:
 
     async def tools(self, turn_id: str) -> Sequence[ToolRow]:
         return await self._worker.read(partial(reads.tools, turn_id=turn_id))
+
+    async def approval(self, approval_id: str) -> ApprovalRow | None:
+        return await self._worker.read(partial(charging.approval, approval_id=approval_id))
+
+    async def approvals(
+        self, *, session_id: str | None = None, states: Sequence[ApprovalState] = (), limit: int
+    ) -> Sequence[ApprovalRow]:
+        work = partial(charging.approvals, session_id=session_id, states=states, limit=limit)
+        return await self._worker.read(work)
+
+    async def charges(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[ChargeRow]:
+        return await self._worker.read(partial(charging.charges, session_id=session_id, offset=offset, limit=limit))
+
+    async def usage(
+        self, *, since_ms: int | None = None, until_ms: int | None = None, session_id: str | None = None
+    ) -> Sequence[UsageRow]:
+        work = partial(charging.usage, since_ms=since_ms, until_ms=until_ms, session_id=session_id)
+        return await self._worker.read(work)
 
     async def key(self, key: str) -> KeyRow | None:
         return await self._worker.read(partial(reads.key, text=key))

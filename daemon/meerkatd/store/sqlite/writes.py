@@ -10,8 +10,9 @@ from typing import Any
 import apsw
 
 from ...errors import DuplicateInput
-from ..api import KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow, keeps_prompt
+from ..api import ChargeRow, KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow, keeps_prompt
 from . import reads
+from .charging import put_charges
 from .rows import labels_text, usage_values
 from .schema import packed, unpacked
 
@@ -56,7 +57,7 @@ _BEGIN_TURN = """
 """
 
 
-def put_tools(db: apsw.Connection, rows: Sequence[ToolRow]) -> None:
+def put_tools(db: apsw.Connection, rows: Sequence[ToolRow], charges: Sequence[ChargeRow]) -> None:
     turns = {turn_id: _turn(db, turn_id)[0] for turn_id in {row.turn_id for row in rows}}
     db.executemany(
         _PUT_TOOL,
@@ -65,6 +66,7 @@ def put_tools(db: apsw.Connection, rows: Sequence[ToolRow]) -> None:
             for row in rows
         ],
     )
+    put_charges(db, charges)
 
 
 _PUT_TOOL = """
@@ -79,6 +81,7 @@ def end_turn(db: apsw.Connection, end: TurnEnd) -> None:
     rowid, state = _turn(db, end.turn_id)
     if state != "running" or unpacked(rowid)[0] != session_key:
         raise ValueError(f"turn {end.turn_id} is not a running turn of session {end.session_id}")
+    put_charges(db, end.charges, end.session_id)
     _insert_messages(db, session_key, count, end.messages)
     usage = usage_values(end.usage)
     keep = keeps_prompt(end)
