@@ -27,6 +27,7 @@ from .lifecycle.serving import serve_until_stopped
 from .lifecycle.signals import watch_signals
 from .listener.unix import UnixListener
 from .methods.context import Services
+from .methods.daemon import process_facts
 from .methods.dispatch import MethodDispatcher
 from .realms.config.user import UserConfig
 from .realms.realm import Realm
@@ -35,6 +36,8 @@ from .realms.removal import Removal
 from .realms.trash import Trash
 from .sessions.clock import now_ms
 from .settings import Settings
+from .telemetry.metrics import Metrics
+from .telemetry.traces import start_traces
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +74,25 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
             make_agents = _agents_maker(pool)
         except InvalidParams as invalid:
             return _failed(ready, code=invalid.code, message=invalid.message, hint=invalid.hint)
+        end_traces = await _start_traces()
         try:
             await Daemon(settings, make_agents=make_agents, preload=pool.preload).run(ready)
         finally:
             with trio.CancelScope(shield=True):
                 await pool.aclose()
+                if end_traces is not None:
+                    await trio.to_thread.run_sync(end_traces)
         log.info("stopped", extra={"pid": os.getpid()})
     return 0
+
+
+async def _start_traces() -> Callable[[], None] | None:
+    """Traces, if the environment asks for them. That they cannot be sent keeps nobody from working."""
+    try:
+        return await trio.to_thread.run_sync(start_traces, os.environ)
+    except ImportError:
+        log.error("no traces: their library is missing; pip install 'meerkatd[traces]'")
+        return None
 
 
 def _refused_by_system(ready: ReadyPipe, settings: Settings, error: OSError) -> int:
@@ -117,6 +132,8 @@ class Daemon:
         self._preloading = False
         self._stopping = trio.Event()
         self._drain_seconds = settings.drain_seconds
+        self._metrics = Metrics(settings.metrics)
+        self._started = trio.current_time()
 
     async def run(self, ready: ReadyPipe) -> None:
         """Serve until a signal or `daemon/stop`, then let turns end, commit, and close every realm."""
@@ -140,6 +157,7 @@ class Daemon:
             await service.start(watch_signals, self._stopping, service.cancel_scope.cancel)
             service.start_soon(registry.tend)
             listener = UnixListener(MethodDispatcher(self._services(registry, service, lambda: listener.connections)))
+            await self._metrics.start(lambda: self._gauges(registry, listener), service)
             await serve_until_stopped(
                 Endpoint(self._settings.places),
                 listener,
@@ -150,6 +168,18 @@ class Daemon:
                 drain_seconds=float("inf"),
             )
             service.cancel_scope.cancel()
+
+    def _gauges(self, registry: Registry, listener: UnixListener) -> dict[str, float]:
+        process = process_facts()
+        return {
+            "meerkat_connections": listener.connections,
+            "meerkat_open_realms": registry.open_realms,
+            "meerkat_active_turns": registry.active_turns,
+            "meerkat_event_streams": registry.readers,
+            "meerkat_memory_bytes": process["rss_bytes"],
+            "meerkat_open_files": process["open_files"],
+            "meerkat_uptime_seconds": trio.current_time() - self._started,
+        }
 
     def _services(self, registry: Registry, service: trio.Nursery, connections: Callable[[], int]) -> Services:
         def preload() -> None:
@@ -165,6 +195,7 @@ class Daemon:
             stop=self._stop,
             stopping=self._stopping.is_set,
             connections=connections,
+            metrics_url=lambda: self._metrics.url,
             preload=preload,
         )
 

@@ -1,14 +1,23 @@
 """What this daemon was started with; frozen, and read from argv once."""
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meerkat_client.wire.faults import WireError
 from meerkat_client.wire.paths import Places, places, user_config_path
 from meerkat_client.wire.version import VERSION
 
 # Long enough for an answer that is nearly done, short enough for a shutdown of the machine.
 DEFAULT_DRAIN_SECONDS = 10.0
+_LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
+
+
+class SettingRefused(WireError):
+    """A setting that cannot be."""
+
+    code = "INVALID_PARAMS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,7 @@ class Settings:
         foreground: log to stderr instead of the log file.
         ready_fd: descriptor to report readiness on; None when nobody waits.
         drain_seconds: how long running turns may go on after SIGTERM.
+        metrics: host and port of the page for Prometheus; None for no page.
         user_config: the config file beneath that of every realm; it need not exist.
     """
 
@@ -27,6 +37,7 @@ class Settings:
     foreground: bool = False
     ready_fd: int | None = None
     drain_seconds: float = DEFAULT_DRAIN_SECONDS
+    metrics: tuple[str, int] | None = None
     user_config: str = field(default_factory=user_config_path)
 
     @property
@@ -63,22 +74,40 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--foreground", "--log-stderr", action="store_true", help="log to stderr")
     parser.add_argument("--drain-seconds", type=_seconds, default=DEFAULT_DRAIN_SECONDS, metavar="S",
                         help="how long running turns may go on after SIGTERM (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="serve a page for Prometheus on loopback"
+                        " (default: MEERKAT_METRICS, or none)")  # fmt: skip
     parser.add_argument("--ready-fd", type=int, metavar="N", help="descriptor to report readiness on")
     parser.add_argument("--detach", action="store_true", help="leave the caller's process behind")
     parser.add_argument("--version", action="version", version=f"meerkatd {VERSION}")
     return parser
 
 
-def parse_settings(argv: Sequence[str]) -> Settings:
-    """Settings from the command line; argparse exits on mistakes.
+def _loopback(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`. Raises WireError unless it is of loopback."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if host not in _LOOPBACK or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise SettingRefused(
+            f"The address of the metrics, {text!r}, is not of the form 127.0.0.1:PORT.",
+            hint="Set MEERKAT_METRICS or --metrics to 127.0.0.1:9464, say; port 0 takes any that is free.",
+        )
+    return host, int(port)
+
+
+def parse_settings(argv: Sequence[str], *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the command line, and from the environment where it says nothing; argparse exits on mistakes.
 
     Raises:
         PathRefused: no usable path for a socket.
+        SettingRefused: the address of the metrics is not of loopback.
     """
+    env = os.environ if environ is None else environ
     args = _parser().parse_args(argv)
+    metrics = args.metrics if args.metrics is not None else env.get("MEERKAT_METRICS")
     return Settings(
         places=places(args.state_root, runtime_dir=args.runtime_dir),
         foreground=args.foreground,
         ready_fd=args.ready_fd,
         drain_seconds=args.drain_seconds,
+        metrics=_loopback(metrics) if metrics else None,
     )

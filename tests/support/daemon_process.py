@@ -62,6 +62,12 @@ class DaemonProcess:
             self._process.wait()
             self._process = None
 
+    def wait(self) -> None:
+        """Wait until it has ended by itself."""
+        assert self._process is not None, "it is not running"
+        assert self._process.wait(timeout=30) == 0
+        self._process = None
+
     def client(self, **choice: Any) -> BlockingClient:
         """A blocking client of it."""
         os.environ["MEERKAT_RUNTIME_DIR"], kept = self.runtime_dir, os.environ.get("MEERKAT_RUNTIME_DIR")

@@ -60,6 +60,7 @@ def status(ctx: typer.Context) -> None:
             ("socket", found["socket_path"]),
             ("state root", found["state_root"]),
             ("log", found["log_path"]),
+            ("metrics", found.get("metrics_url")),
         )
     )
 

@@ -33,12 +33,14 @@ _POLL_SECONDS = 0.01
 _RESPAWN_SECONDS = 0.25
 _TAIL_BYTES = 2000
 
-# The environment of the daemon. Locale and places, how to find programs, and how to reach the network.
+# The environment of the daemon. Locale and places, how to find programs, how to reach the network, and whom to tell
+# what it measures (with all of OpenTelemetry's own variables).
 _KEPT = frozenset(
     (
         "HOME", "USER", "LOGNAME", "PATH", "SHELL", "TZ", "LANG", "LANGUAGE", "TMPDIR",
         "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
         "MEERKAT_STATE_ROOT", "MEERKAT_RUNTIME_DIR", "MEERKAT_USER_CONFIG", "MEERKAT_MODELS_DIR",
+        "MEERKAT_METRICS",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "SSL_CERT_FILE", "SSL_CERT_DIR",
     )
@@ -47,7 +49,7 @@ _KEPT = frozenset(
 
 def daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What a daemon that we start gets to see of `environ`."""
-    return {name: value for name, value in environ.items() if name in _KEPT or name.startswith("LC_")}
+    return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(("LC_", "OTEL_"))}
 
 
 def connect(

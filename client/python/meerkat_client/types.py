@@ -165,6 +165,7 @@ class DaemonStatus(TypedDict):
     open_realms: int
     active_turns: int
     event_streams: int
+    metrics_url: NotRequired[str]
     sqlite_version: NotRequired[str]
 
 

@@ -146,6 +146,7 @@ export interface DaemonStatus {
   openRealms: number;
   activeTurns: number;
   eventStreams: number;
+  metricsUrl?: string;
   sqliteVersion?: string;
 }
 

@@ -1,14 +1,17 @@
 """Open providers, one for each endpoint, shared by all turns that use it: connections are kept between calls."""
 
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
+from ..errors import ProviderError
+from ..instruments import PROVIDER_FAULTS, PROVIDER_FIRST_SECONDS, PROVIDER_SECONDS, span
 from .local_model import LocalModels
 from .models import Endpoint
-from .port import ModelEvent, ModelRequest, Provider, ProviderKind
+from .port import ModelEvent, ModelRequest, Provider, ProviderKind, Retrying
 from .providers import RetryPolicy, Timeouts, open_provider, preload
 
 # An endpoint includes a key; a user has a handful. Beyond that the one used longest ago is closed.
@@ -59,6 +62,26 @@ class ProviderPool:
         await self.local.aclose()
 
 
+class _Watched:
+    """The events of one call, with a note of when the first one that shows something came. No generator, so that
+    nothing is left to be closed later."""
+
+    def __init__(self, events: AsyncIterator[ModelEvent], kind: ProviderKind, begun: float) -> None:
+        self._events = events
+        self._kind = kind
+        self._begun: float | None = begun
+
+    def __aiter__(self) -> AsyncIterator[ModelEvent]:
+        return self
+
+    async def __anext__(self) -> ModelEvent:
+        event = await self._events.__anext__()
+        if self._begun is not None and not isinstance(event, Retrying):
+            PROVIDER_FIRST_SECONDS.observe(time.monotonic() - self._begun, label=self._kind)
+            self._begun = None
+        return event
+
+
 class _Shared:
     """A `Provider` that is open from its first call until it is closed, and again from the next one on."""
 
@@ -83,10 +106,16 @@ class _Shared:
         if self._open is None:
             self._open = open_provider(self._endpoint, retry=self._retry, timeouts=self._timeouts, local=self._local)
         self.calls += 1
+        begun = time.monotonic()
         try:
-            async with self._open.stream(request) as events:
-                yield events
+            with span("model call", provider=self.kind, model=request.model):
+                async with self._open.stream(request) as events:
+                    yield _Watched(events, self.kind, begun)
+        except ProviderError as error:
+            PROVIDER_FAULTS.add(self.kind, str(error.details.get("kind", "unknown")))
+            raise
         finally:
+            PROVIDER_SECONDS.observe(time.monotonic() - begun, label=self.kind)
             self.calls -= 1
             if self._retired and not self.calls:
                 with trio.CancelScope(shield=True):

@@ -29,6 +29,7 @@ class Services:
         stop: begin to stop, with a deadline in seconds for running turns (None: the default); returns the deadline.
         stopping: whether it has begun.
         connections: how many there are.
+        metrics_url: of the page for Prometheus; None while there is none.
         preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
     """
 
@@ -39,6 +40,7 @@ class Services:
     stop: Callable[[float | None], float]
     stopping: Callable[[], bool]
     connections: Callable[[], int]
+    metrics_url: Callable[[], str | None]
     preload: Callable[[], None]
 
 

@@ -25,7 +25,7 @@ from .context import Context
 async def status(context: Context, params: DaemonStatusParams, call: Call) -> DaemonStatus:
     services = context.services
     settings = services.settings
-    return {
+    shape: DaemonStatus = {
         "version": VERSION,
         "contract_version": CONTRACT_VERSION,
         "state": "stopping" if services.stopping() else "running",
@@ -40,6 +40,10 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
         "event_streams": services.registry.readers,
         "sqlite_version": apsw.sqlite_lib_version(),
     }
+    metrics = services.metrics_url()
+    if metrics is not None:
+        shape["metrics_url"] = metrics
+    return shape
 
 
 async def examine(context: Context, params: DaemonExamine, call: Call) -> DaemonExamined:

@@ -17,6 +17,7 @@ import trio
 
 from ..contract.event import EventEnvelope, EventPayload
 from ..ids import Cursor, uuid7
+from ..instruments import EVENT_LAG, EVENTS_DROPPED
 
 # A turn of 20,000 tokens fits; what is older is still there in folded form.
 MAX_EVENTS = 20_000
@@ -160,6 +161,9 @@ class EventLog:
                     continue
                 if event.payload["type"] != "stream_truncated":
                     await trio.lowlevel.checkpoint_if_cancelled()
+                else:
+                    EVENTS_DROPPED.add(amount=event.seq - place)
+                EVENT_LAG.observe(self._last - event.seq)
                 place = event.seq
                 assert place > place_before
                 yield self._envelope(event)

@@ -7,6 +7,7 @@ import trio
 from ..contract.message import AddedMessage
 from ..errors import SessionArchived, SessionBusy
 from ..ids import SessionId
+from ..instruments import BUSY
 from ..store.api import SessionRow
 from .event_log import EventLog
 from .meta import SessionMeta
@@ -61,12 +62,14 @@ class Session:
     def check_unused(self) -> None:
         """Raises SessionBusy when a turn runs or an archive is under way."""
         if self.turn is not None:
+            BUSY.add()
             facts = self.turn.facts()
             raise SessionBusy(
                 f"A turn is running in session {self.session_id}; {facts['client']} ({facts['surface']}) started it.",
                 details={"session_id": self.session_id, **facts},
             )
         if self.closing:
+            BUSY.add()
             raise SessionBusy(f"Session {self.session_id} is being archived.", details={"session_id": self.session_id})
 
     def check_open(self) -> None:

@@ -20,6 +20,7 @@ from ..agent.port import TokenUsage
 from ..contract.message import Content, Message, UserMessage
 from ..errors import MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
 from ..ids import uuid7
+from ..instruments import TOKENS, TURN_SECONDS, TURNS, span
 from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
 from . import outcome
 from .clock import rfc3339
@@ -85,7 +86,7 @@ async def run_turn(work: TurnWork) -> None:
     try:
         # Errors are caught outside of the scope: one that comes together with a cancellation, such as that of a tool's
         # last write, is in a group with it until the scope has taken its part.
-        with turn.scope:
+        with turn.scope, span("turn", turn_id=turn.turn_id, session_id=session.session_id):
             run = await work.build(output)
             await run.run()
             finished = True
@@ -132,11 +133,20 @@ async def _settle(
         turn.advance("finished")
         turn.result = _result(work, run)
     await _commit(work, output, run)
+    _measure(work, run)
     _publish(work, run, text)
     session.turn = None
     turn.last_cursor = session.events.last
     turn.done.set()
     session.events.wake()
+
+
+def _measure(work: TurnWork, run: AgentRun | None) -> None:
+    TURNS.add(work.turn.state)
+    TURN_SECONDS.observe((work.now_ms() - work.turn.started_ms) / 1000)
+    if run is not None:
+        TOKENS.add(run.provider.kind, "input", amount=run.usage.input_tokens)
+        TOKENS.add(run.provider.kind, "output", amount=run.usage.output_tokens)
 
 
 async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -> None:

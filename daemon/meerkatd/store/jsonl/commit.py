@@ -13,6 +13,7 @@ is tried again after a flush when there was something to flush.
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import outcome
 
 from ...errors import MeerkatError
+from ...instruments import COMMIT_SECONDS, GROUP_SIZE
 from .catalog import KINDS, Log, Session, Undo
 from .disk import NEW
 from .faults import storage_fault, unknown
@@ -87,10 +89,15 @@ class Committer:
         for job in jobs:
             if not job.writes:
                 job.outcome = outcome.capture(self._read, job)
-        for job in jobs:
-            if job.writes:
-                self._take(job)
+        writes = [job for job in jobs if job.writes]
+        if not writes:
+            return
+        begun = time.perf_counter()
+        for job in writes:
+            self._take(job)
         self._flush()
+        COMMIT_SECONDS.observe(time.perf_counter() - begun, label="jsonl")
+        GROUP_SIZE.observe(len(writes), label="jsonl")
 
     def close(self) -> None:
         """Release the files."""

@@ -20,6 +20,7 @@ waited for, and its outcome is returned. Both sides claim the job by the same lo
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ import outcome
 import trio
 
 from ...errors import MeerkatError
+from ...instruments import COMMIT_SECONDS, GROUP_SIZE
 from .connection import Database
 from .faults import commit_fault, storage_fault
 
@@ -142,7 +144,10 @@ class Worker:
                 job.outcome = outcome.capture(self._read, job)
             self._token.run_sync_soon(_deliver, reads)
         if writes:
+            begun = time.perf_counter()
             self._write(writes)
+            COMMIT_SECONDS.observe(time.perf_counter() - begun, label="sqlite")
+            GROUP_SIZE.observe(len(writes), label="sqlite")
             self._token.run_sync_soon(_deliver, writes)
             self._database.fold_if_due()
 
