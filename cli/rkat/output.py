@@ -9,11 +9,15 @@ from .terminal import is_terminal, visible
 
 def document(value: Any) -> None:
     """Write the one JSON document of a call with `--json`."""
+    sys.stdout.write(rendered(value) + "\n")
+    sys.stdout.flush()
+
+
+def rendered(value: Any) -> str:
+    """A value as JSON for stdout."""
     # On a terminal nothing but ASCII, so that no control character of C1 and no override gets there unescaped.
     plain = is_terminal(sys.stdout) or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    text = json.dumps(value, ensure_ascii=plain, indent=2)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    return json.dumps(value, ensure_ascii=plain, indent=2)
 
 
 def text(value: str) -> None:

@@ -108,6 +108,12 @@ class AgentError(MeerkatError):
     code = "AGENT_ERROR"
 
 
+class StructuredOutputInvalid(MeerkatError):
+    """The answer does not fit the output schema. `details` has `errors` with their paths, and the answer as `text`."""
+
+    code = "STRUCTURED_OUTPUT_INVALID"
+
+
 class CapabilityUnavailable(MeerkatError):
     code = "CAPABILITY_UNAVAILABLE"
 

@@ -41,6 +41,7 @@ PROMISES = {
     "TUR-3": "interrupt of an idle session is SESSION_NOT_RUNNING.",
     "TUR-4": "A turn outlives the connection that started it.",
     "TUR-5": "The same idempotency key gives the first outcome; with other params it is refused.",
+    "TUR-6": "An answer has to fit its output schema, is asked for again with the places, and fails with them.",
     "EVE-1": "Events of a turn come to its starter before the response; session_events: false sends none.",
     "EVE-2": "A stream opened in the middle of a turn replays the turn so far and follows it.",
     "EVE-3": "A stream resumes after any cursor and misses nothing.",

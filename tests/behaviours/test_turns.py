@@ -141,3 +141,21 @@ async def test_a_turn_that_does_not_end_by_the_deadline_is_interrupted_and_commi
         assert error.code == "REQUEST_CANCELLED"
         assert error.details["text"] == "so far"
         await house.ended.wait()
+
+
+@holds("TUR-6")
+async def test_an_answer_has_to_fit_its_schema(house: House):
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    async with house.connect(realm_id="r") as peer:
+        error = await refused(peer.call("session/create", prompt="x", output_schema={"type": "strin"}))
+        assert (error.code, error.details["field"]) == ("INVALID_PARAMS", "output_schema.type")
+        assert (await peer.call("session/list"))["sessions"] == []
+        for answer in ("four", '{"age": 4}', '{"age": "x"}'):
+            house.provider.answers(answer)
+        result = await peer.call("session/create", prompt="how old?", output_schema=schema)
+        assert (result["structured_output"], result["turns"]) == ({"age": 4}, 2)
+        again = peer.call("turn/start", session_id="last", prompt="and now?", structured_output_retries=0)
+        error = await refused(again)
+        assert (error.code, error.details["errors"][0]["path"]) == ("STRUCTURED_OUTPUT_INVALID", "$.age")
+        history = await peer.call("session/history", session_id="last")
+        assert history["messages"][-2]["blocks"][0]["data"]["text"] == '{"age": "x"}'

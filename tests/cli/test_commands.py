@@ -354,3 +354,23 @@ def test_a_command_loads_nothing_that_it_does_not_need():
         "logging",
     }
     assert not heavy & set(done.stdout.split())
+
+
+def test_an_answer_that_fits_a_schema_is_json_on_stdout(shell: Shell, model: GatedModel):
+    (shell.cwd / "age.json").write_text('{"type": "object", "required": ["age"]}')
+    model.answers("four")
+    model.answers('{"age": ', "4}")
+    done = shell.run(*MODEL, "--schema", "age.json", "How old?")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"age": 4})
+    assert model.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["age"]
+    model.answers("four")
+    failed = shell.run("resume", "last", "--schema", '{"type": "object"}', "--schema-retries", "0", "And now?")
+    assert (failed.returncode, failed.stdout) == (32, "")
+    assert "STRUCTURED_OUTPUT_INVALID" in failed.stderr
+    count = len(model.requests)
+    for schema in ("nowhere.json", "{", "age.txt"):
+        (shell.cwd / "age.txt").write_text("[1]")
+        assert shell.run(*MODEL, "--schema", schema, "x").returncode == 2
+    bad = shell.json("run", *MODEL, "--schema", '{"properties": {"a": {"type": "strin"}}}', "x")
+    assert bad["error"]["details"]["field"] == "output_schema.properties.a.type"
+    assert len(model.requests) == count

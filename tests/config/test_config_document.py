@@ -28,6 +28,12 @@ EFFECTS: list[Effect] = [
     ("agent.max_tokens_per_turn", {"agent": {"max_tokens_per_turn": 9}}, lambda s: s.defaults.max_tokens, 9),
     ("agent.temperature", {"agent": {"temperature": 0.5}}, lambda s: s.defaults.temperature, 0.5),
     ("agent.max_model_calls", {"agent": {"max_model_calls": 3}}, lambda s: s.defaults.max_model_calls, 3),
+    (
+        "agent.structured_output_retries",
+        {"agent": {"structured_output_retries": 5}},
+        lambda s: s.defaults.structured_output_retries,
+        5,
+    ),
     ("agent.provider_params", {"agent": {"provider_params": {"x": 1}}}, lambda s: s.defaults.provider_params, {"x": 1}),
     *(
         effect

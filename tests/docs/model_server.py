@@ -24,6 +24,8 @@ ANSWERS = {
     "Another one.": "Saltglow.",
     "Review this in one sentence.": "The change adds a greeting.",
     "How many blue widgets are in stock?": "There are 42 blue widgets in stock.",
+    "Which book by Melville is about a whale?": '{"title": "Moby-Dick", "year": 1851}',
+    "When did Moby-Dick appear?": '{"year": 1851}',
     "Who are you?": "A small model on your own machine.",
 }
 

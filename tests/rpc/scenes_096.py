@@ -83,6 +83,22 @@ def client_session(client: MeerkatClient, session_id: str) -> Any:
     return client._start_turn_streaming(session_id, "go on")
 
 
+async def structured(client: MeerkatClient) -> None:
+    await client.connect(realm_id="sdk-structured")
+    client.require_capability("structured_output")
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    session = await client.create_session("how old?", output_schema=schema, structured_output_retries=1)
+    assert session.structured_output == {"age": 4}, session.last_result
+    failed = await refusal(session.turn("and now?"))
+    assert failed.code == "STRUCTURED_OUTPUT_INVALID", failed
+    assert failed.details["errors"][0]["path"] == "$"
+    async with session.stream("once more") as events:
+        seen = [event async for event in events]
+    assert isinstance(seen[-1], RunCompleted), seen
+    assert seen[-1].structured_output == {"age": 5}
+    assert (await refusal(client.create_session("x", output_schema={"type": "strin"}))).code == "INVALID_PARAMS"
+
+
 async def interrupt(client: MeerkatClient) -> None:
     await client.connect(realm_id="sdk-interrupt")
     session = await client.create_session("hello")

@@ -25,6 +25,7 @@ SCENES_096: dict[str, list[tuple[Step, ...]]] = {
         (ToolCall("broken", {}),),
         ("It does not work.",),
     ],
+    "structured": [('{"age": 4}',), ("four",), ("four",), ('{"age": 5}',)],
     "subscribe": [],
     "fork_and_inject": [],
     "runtime_and_events": [],

@@ -12,6 +12,7 @@ from meerkat_client import (
     SessionBusyError,
     SessionNotFoundError,
     SessionNotRunningError,
+    StructuredOutputError,
     TurnInterruptedError,
 )
 
@@ -257,3 +258,19 @@ async def test_a_client_that_is_not_connected_says_so(world: World) -> None:
     with pytest.raises(Exception, match="not connected") as info:
         client.session("last")
     assert info.value.code == "DAEMON_UNAVAILABLE"  # type: ignore[attr-defined]
+
+
+@played()
+async def test_an_answer_that_fits_a_schema_is_a_value(world: World) -> None:
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    world.model.answers('{"age": 4}')
+    async with world.client() as client:
+        session = await world.create(client, "how old?", output_schema=schema)
+        assert session.structured_output == {"age": 4}
+        assert (await session.read()).output_schema == schema
+        world.model.answers('{"age": "x"}')
+        error = await raised(StructuredOutputError, session.turn("and now?", structured_output_retries=0))
+        assert error.text == '{"age": "x"}'
+        assert error.errors[0]["path"] == "$.age"
+        error = await raised(RequestError, world.create(client, "x", output_schema={"type": "strin"}))
+        assert error.details["field"] == "output_schema.type"

@@ -8,8 +8,21 @@ from .. import local_setup
 from ..options import Options
 from ..prompts import read_prompt
 from ..references import Session
+from ..schemas import read_schema
 from ..tree import BRANCH, Leaf
-from .run import Key, MaxTokens, Model, PromptArgument, Provider, Stdin, Stream, Temperature, run_turn
+from .run import (
+    Key,
+    MaxTokens,
+    Model,
+    PromptArgument,
+    Provider,
+    Schema,
+    SchemaRetries,
+    Stdin,
+    Stream,
+    Temperature,
+    run_turn,
+)
 
 app = typer.Typer(**BRANCH)
 
@@ -23,6 +36,8 @@ def resume(
     provider: Provider = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    schema: Schema = None,
+    schema_retries: SchemaRetries = None,
     stream: Stream = None,
     stdin: Stdin = "auto",
     idempotency_key: Key = None,
@@ -38,6 +53,8 @@ def resume(
         "provider": provider,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "output_schema": read_schema(schema),
+        "structured_output_retries": schema_retries,
         "idempotency_key": idempotency_key,
     }
     params = {name: value for name, value in params.items() if value is not None}

@@ -14,6 +14,7 @@ from ..options import Options
 from ..pairs import parse_labels
 from ..prompts import read_prompt
 from ..references import name_from_here
+from ..schemas import read_schema
 from ..terminal import is_terminal
 from ..tree import BRANCH, Leaf
 from ..turns import TurnOf
@@ -36,6 +37,16 @@ Temperature = Annotated[
 Stream = Annotated[
     bool | None,
     typer.Option("--stream/--no-stream", help="Write the answer as it arrives (default: on a terminal)."),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option("--schema", metavar="FILE|JSON", help="JSON Schema of the answer; stdout gets JSON that fits it."),
+]
+SchemaRetries = Annotated[
+    int | None,
+    typer.Option(
+        "--schema-retries", min=0, max=10, metavar="N", help="Ask again so often for an answer that fits (default 2)."
+    ),
 ]
 Key = Annotated[
     str | None,
@@ -62,6 +73,8 @@ def run(
     label: Annotated[
         list[str] | None, typer.Option("--label", "--session-label", metavar="K=V", help="Label; repeatable.")
     ] = None,
+    schema: Schema = None,
+    schema_retries: SchemaRetries = None,
     stream: Stream = None,
     deferred: Annotated[
         bool, typer.Option("--deferred", help="Only store session and prompt; `rkat resume` runs the first turn.")
@@ -82,6 +95,8 @@ def run(
         "system_prompt": system,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "output_schema": read_schema(schema),
+        "structured_output_retries": schema_retries,
         "labels": parse_labels(label or ()) or None,
         "initial_turn": "deferred" if deferred else None,
         "idempotency_key": idempotency_key,
@@ -127,7 +142,8 @@ def run_turn(
     Raises:
         RkatError: what the daemon answers.
     """
-    streaming = is_terminal(sys.stdout) if stream is None else stream
+    # An answer that has to fit a schema may be asked for again: only the one that fits is for stdout.
+    streaming = is_terminal(sys.stdout) and "output_schema" not in params if stream is None else stream
     view = AnswerView(stream=streaming, verbose=options.verbose, quiet=options.json)
     with connect(options, reference=reference) as client:
         turn = TurnOf(client, view, options, reference=reference)
@@ -135,5 +151,5 @@ def run_turn(
         if options.json:
             output.document(result)
             return
-        view.finish(result["text"])
+        view.finish(output.rendered(result["structured_output"]) if "structured_output" in result else result["text"])
         turn.footer(result)

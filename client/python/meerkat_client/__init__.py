@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         SessionNotRunningError,
         StaleCursorError,
         StorageError,
+        StructuredOutputError,
         TurnError,
         TurnInterruptedError,
         TurnLostError,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         InterruptResult,
         ModelsCatalog,
         RunResult,
+        SchemaWarning,
         SessionDetails,
         SessionSummary,
         Usage,
@@ -93,7 +95,7 @@ _NAMES = {
         "CapabilityUnavailableError", "ConfigConflictError", "ConfigError", "ConnectionLostError", "DaemonError",
         "ProviderError", "RealmError", "RequestError", "RkatError", "SessionArchivedError", "SessionBusyError",
         "SessionError", "SessionNotFoundError", "SessionNotRunningError", "StaleCursorError", "StorageError",
-        "TurnError", "TurnInterruptedError", "TurnLostError", "VersionMismatchError",
+        "StructuredOutputError", "TurnError", "TurnInterruptedError", "TurnLostError", "VersionMismatchError",
     ),
     "events": (
         "Event", "EventEnvelope", "ReasoningComplete", "ReasoningDelta", "Retrying", "RunCompleted", "RunFailed",
@@ -108,7 +110,7 @@ _NAMES = {
     "options": ("ConnectOptions", "CreateOptions", "TurnOptions"),
     "results": (
         "ActiveTurn", "Capability", "CatalogModel", "CatalogProvider", "InterruptResult", "ModelsCatalog", "RunResult",
-        "SessionDetails", "SessionSummary", "Usage",
+        "SchemaWarning", "SessionDetails", "SessionSummary", "Usage",
     ),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
@@ -148,6 +150,7 @@ __all__ = [
     "RunFailed",
     "RunResult",
     "RunStarted",
+    "SchemaWarning",
     "Session",
     "SessionArchivedError",
     "SessionAssistantBlock",
@@ -165,6 +168,7 @@ __all__ = [
     "StaleCursorError",
     "StorageError",
     "StreamTruncated",
+    "StructuredOutputError",
     "TextComplete",
     "TextDelta",
     "ToolCallRequested",

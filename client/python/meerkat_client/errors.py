@@ -151,6 +151,21 @@ class TurnLostError(TurnError):
         return list(self.details.get("tool_calls") or ())
 
 
+class StructuredOutputError(TurnError):
+    """The answer does not fit the output schema, however often the model was asked."""
+
+    @property
+    def text(self) -> str:
+        """What the model answered last."""
+        text = self.details.get("text", "")
+        return text if isinstance(text, str) else ""
+
+    @property
+    def errors(self) -> "list[dict[str, str]]":
+        """Where it does not fit: `path` and `message` of each place."""
+        return list(self.details.get("errors") or ())
+
+
 class ProviderError(TurnError):
     """The model's provider failed or refused, or none can be used."""
 
@@ -208,6 +223,7 @@ _MEMBERS: dict[type[RkatError], tuple[str, ...]] = {
     SessionArchivedError: ("SESSION_ARCHIVED",),
     StaleCursorError: ("STALE_CURSOR",),
     TurnError: ("BUDGET_EXHAUSTED", "AGENT_ERROR"),
+    StructuredOutputError: ("STRUCTURED_OUTPUT_INVALID",),
     TurnInterruptedError: ("REQUEST_CANCELLED",),
     TurnLostError: ("TURN_LOST",),
     ProviderError: ("PROVIDER_ERROR", "PROVIDER_NOT_CONFIGURED"),

@@ -40,6 +40,7 @@ class RunCompleted(Event):
     session_id: str
     result: str
     usage: Usage
+    structured_output: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +213,13 @@ def _special(kind: str, wire: Mapping[str, Any], seq: int) -> Event | None:
             return RunStarted(seq=seq, session_id=wire["session_id"], run_id=run_id, prompt=prompt)
         case "run_completed":
             usage = Usage.parse(wire["usage"])
-            return RunCompleted(seq=seq, session_id=wire["session_id"], result=wire["result"], usage=usage)
+            return RunCompleted(
+                seq=seq,
+                session_id=wire["session_id"],
+                result=wire["result"],
+                usage=usage,
+                structured_output=wire.get("structured_output"),
+            )
         case "turn_completed":
             return TurnCompleted(seq=seq, stop_reason=wire["stop_reason"], usage=Usage.parse(wire["usage"]))
         case "tool_execution_completed":

@@ -47,6 +47,9 @@ class ConnectOptions(TypedDict, total=False):
 class TurnOptions(TypedDict, total=False):
     """Options of one turn. The model stays that of the session from this turn on, the others count for it alone.
 
+    `output_schema` is JSON Schema of the answer, which is then in the result as `structured_output`, and
+    `structured_output_retries` how often an answer that does not fit is asked for again (2).
+
     A key of one's own makes a request safe to repeat from another process; without one the client makes one up.
     """
 
@@ -55,6 +58,8 @@ class TurnOptions(TypedDict, total=False):
     max_tokens: int | None
     temperature: float | None
     provider_params: dict[str, Any] | None
+    output_schema: dict[str, Any] | None
+    structured_output_retries: int | None
     idempotency_key: str | None
 
 

@@ -28,8 +28,24 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaWarning:
+    """The provider's own response format was left out, because it refused the schema; the answer fits it anyway."""
+
+    provider: str
+    path: str
+    message: str
+
+    @classmethod
+    def parse(cls, wire: Mapping[str, Any]) -> Self:
+        return cls(**_known(SchemaWarning, wire))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a completed turn gives. `turns` counts calls of the model; `cursor` is the turn's last event."""
+    """What a completed turn gives. `turns` counts calls of the model; `cursor` is the turn's last event.
+
+    `structured_output` is the value that the answer is, when the turn has an output schema; else None.
+    """
 
     session_id: str
     session_ref: str
@@ -42,6 +58,8 @@ class RunResult:
     provider: str
     stop_reason: str
     cursor: int
+    structured_output: Any = None
+    schema_warnings: tuple[SchemaWarning, ...] = ()
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
@@ -57,6 +75,8 @@ class RunResult:
             provider=wire["provider"],
             stop_reason=wire["stop_reason"],
             cursor=wire["cursor"],
+            structured_output=wire.get("structured_output"),
+            schema_warnings=tuple(SchemaWarning.parse(each) for each in wire.get("schema_warnings", ())),
         )
 
 
@@ -109,6 +129,7 @@ class SessionDetails(SessionSummary):
     usage: Usage
     cursor: int
     system_prompt: str | None = None
+    output_schema: Mapping[str, Any] | None = None
     last_assistant_text: str | None = None
     staged_prompt: str | None = None
     active_turn: ActiveTurn | None = None
@@ -116,7 +137,7 @@ class SessionDetails(SessionSummary):
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
-        own = ("cursor", "system_prompt", "last_assistant_text", "staged_prompt", "last_turn")
+        own = ("cursor", "system_prompt", "output_schema", "last_assistant_text", "staged_prompt", "last_turn")
         active = wire.get("active_turn")
         return cls(
             **_known(SessionSummary, wire),

@@ -266,12 +266,13 @@ class Usage(TypedDict):
 
 
 class RunCompleted(TypedDict):
-    """The turn is committed."""
+    """The turn is committed. `extraction_required` is False: `structured_output` is here when there is one."""
 
     type: Literal["run_completed"]
     session_id: str
     result: str
     usage: Usage
+    structured_output: NotRequired[Any]
     extraction_required: bool
 
 
@@ -286,6 +287,7 @@ class RunFailed(TypedDict):
     error: str
     error_class: str
     error_report: ErrorReport
+    terminal_cause_kind: NotRequired[Literal["structured_output_validation_failed"]]
 
 
 class TurnStarted(TypedDict):
@@ -484,6 +486,7 @@ class SessionInfo(TypedDict):
     labels: NotRequired[dict[str, str]]
     usage: Usage
     system_prompt: NotRequired[str]
+    output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int
@@ -834,9 +837,19 @@ class SessionCreate(TypedDict):
     max_tokens: NotRequired[int | None]
     temperature: NotRequired[float | None]
     provider_params: NotRequired[dict[str, Any] | None]
+    output_schema: NotRequired[dict[str, Any] | None]
+    structured_output_retries: NotRequired[int | None]
     labels: NotRequired[dict[str, str] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
+
+
+class SchemaWarning(TypedDict):
+    """The provider's own response format was left out, because it refused the schema; the answer was checked anyway."""
+
+    provider: str
+    path: str
+    message: str
 
 
 class RunResult(TypedDict):
@@ -852,6 +865,8 @@ class RunResult(TypedDict):
     model: str
     provider: str
     stop_reason: str
+    structured_output: NotRequired[Any]
+    schema_warnings: NotRequired[list[SchemaWarning]]
     cursor: int
 
 
@@ -1180,6 +1195,8 @@ class TurnStart(TypedDict):
     max_tokens: NotRequired[int | None]
     temperature: NotRequired[float | None]
     provider_params: NotRequired[dict[str, Any] | None]
+    output_schema: NotRequired[dict[str, Any] | None]
+    structured_output_retries: NotRequired[int | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
 

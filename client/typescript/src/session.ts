@@ -130,6 +130,11 @@ export class Session extends SessionHandle {
     return this.#last.toolCalls;
   }
 
+  /** The value that the last answer is, when it had an output schema. */
+  get structuredOutput(): unknown {
+    return this.#last.structuredOutput;
+  }
+
   /** Run a turn. @throws MeerkatError SESSION_BUSY at once while another one runs; what made it fail; TURN_LOST. */
   async turn(prompt: Prompt, options: TurnOptions = {}): Promise<RunResult> {
     this.#last = await this.run(prompt, options);

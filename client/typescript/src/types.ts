@@ -242,12 +242,13 @@ export interface Usage {
   cacheReadTokens?: number;
 }
 
-/** The turn is committed. */
+/** The turn is committed. `extraction_required` is False: `structured_output` is here when there is one. */
 export interface RunCompleted {
   type: "run_completed";
   sessionId: string;
   result: string;
   usage: Usage;
+  structuredOutput?: unknown;
   extractionRequired: boolean;
 }
 
@@ -263,6 +264,7 @@ export interface RunFailed {
   error: string;
   errorClass: string;
   errorReport: ErrorReport;
+  terminalCauseKind?: "structured_output_validation_failed";
 }
 
 /** A call of the model begins; `turn_number` counts them within the turn, from 1. */
@@ -449,6 +451,7 @@ export interface SessionInfo {
   labels?: Record<string, string>;
   usage: Usage;
   systemPrompt?: string;
+  outputSchema?: Record<string, unknown>;
   lastAssistantText?: string;
   stagedPrompt?: string;
   cursor: number;
@@ -776,10 +779,20 @@ export interface SessionCreate {
   temperature?: number | null;
   /** Merged into the provider's request as they are. */
   providerParams?: Record<string, unknown> | null;
+  /** What the answer of each turn has to be. */
+  outputSchema?: Record<string, unknown> | null;
+  structuredOutputRetries?: number | null;
   labels?: Record<string, string> | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
   idempotencyKey?: string | null;
+}
+
+/** The provider's own response format was left out, because it refused the schema; the answer was checked anyway. */
+export interface SchemaWarning {
+  provider: string;
+  path: string;
+  message: string;
 }
 
 /** What a completed turn gives. `turns` counts calls of the model, as in the public contract. */
@@ -794,6 +807,8 @@ export interface RunResult {
   model: string;
   provider: string;
   stopReason: string;
+  structuredOutput?: unknown;
+  schemaWarnings?: SchemaWarning[];
   cursor: number;
 }
 
@@ -1118,6 +1133,9 @@ export interface TurnStart {
   maxTokens?: number | null;
   temperature?: number | null;
   providerParams?: Record<string, unknown> | null;
+  /** As for `session/create`, for this turn. */
+  outputSchema?: Record<string, unknown> | null;
+  structuredOutputRetries?: number | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
   idempotencyKey?: string | null;

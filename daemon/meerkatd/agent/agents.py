@@ -7,6 +7,7 @@ from .credentials import Credentials
 from .loop import MAX_CONCURRENT_TOOLS, MAX_MODEL_CALLS, ToolBox
 from .models import Endpoint
 from .port import Provider
+from .structured import DEFAULT_RETRIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class AgentDefaults:
     max_tokens: int | None = None
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
+    structured_output_retries: int = DEFAULT_RETRIES
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
 

@@ -22,7 +22,7 @@ from ..contract.message import (
     ToolUseBlock,
     ToolUseData,
 )
-from ..errors import AgentError
+from ..errors import AgentError, ProviderError
 from .port import (
     Completed,
     ModelRequest,
@@ -34,6 +34,7 @@ from .port import (
     ToolSpec,
     malformed_args,
 )
+from .structured import StructuredOutput
 
 # A model that calls tools for ever has to end some time; the public contract's `max_turns` default is of this order.
 MAX_MODEL_CALLS = 200
@@ -80,6 +81,7 @@ class AgentRun:
         emit: publishes an event; synchronous.
         now: wall clock as RFC 3339 text.
         boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
+        structured: what the final answer has to be; None for any text.
     """
 
     provider: Provider
@@ -90,6 +92,7 @@ class AgentRun:
     now: Callable[[], str]
     run_id: str
     boundary: Callable[[], Awaitable[Sequence[Message]]] | None = None
+    structured: StructuredOutput | None = None
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
@@ -110,6 +113,7 @@ class AgentRun:
         Raises:
             ProviderError: the model could not be reached or broke off; what was complete before is in `output`.
             AgentError: the model asked for tools more often than a turn may.
+            StructuredOutputInvalid: the final answer does not fit, however often it was asked for.
         """
         while True:
             if self.model_calls >= self.max_model_calls:
@@ -119,9 +123,29 @@ class AgentRun:
                 )
             answer = await self._ask()
             calls = [block for block in answer["blocks"] if block["block_type"] == "tool_use"]
-            if not calls:
+            if calls:
+                await self._carry_out(calls)
+            elif await self._is_final():
                 return
-            await self._carry_out(calls)
+
+    async def _is_final(self) -> bool:
+        """Whether the answer is what it has to be; if not, what is wrong with it is said to the model."""
+        if self.structured is None:
+            return True
+        wrong = await self.structured.review(self.text, self.stop_reason)
+        if wrong is None:
+            return True
+        self.output.append(
+            {
+                "role": "user",
+                "content": wrong,
+                "created_at": self.now(),
+                "run_id": self.run_id,
+                "transcript_role": "injected_context",
+                "source": "output_schema",
+            }
+        )
+        return False
 
     async def _ask(self) -> AssistantMessage:
         if self.boundary is not None:
@@ -129,6 +153,15 @@ class AgentRun:
         self.model_calls += 1
         self.emit({"type": "turn_started", "turn_number": self.model_calls})
         request = replace(self.request, tools=self.tools.specs())
+        if self.structured is None:
+            return self._take(await self._call(request))
+        shaped = self.structured.shaped(request)
+        try:
+            return self._take(await self._call(shaped))
+        except ProviderError as error:
+            return self._take(await self._call(self.structured.unshaped(shaped, error)))
+
+    async def _call(self, request: ModelRequest) -> Completed:
         completed: Completed | None = None
         async with self.provider.stream(request) as events:
             async for event in events:
@@ -145,7 +178,7 @@ class AgentRun:
                         completed = event
         if completed is None:
             raise AgentError("The provider's adapter ended without an answer.")
-        return self._take(completed)
+        return completed
 
     def _take(self, completed: Completed) -> AssistantMessage:
         """Make a complete answer part of the turn. No await: it is either all there or not at all."""

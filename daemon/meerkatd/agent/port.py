@@ -54,6 +54,15 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFormat:
+    """The provider's own way to be given a schema for the answer; only set where the provider has one."""
+
+    name: str
+    schema: Mapping[str, Any]
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """One call of a model.
 
@@ -64,6 +73,7 @@ class ModelRequest:
             model as plain text; `system` rows are records of `system` and are left out. A transcript may end in `user`
             or `tool_results`.
         max_tokens: limit for this answer; None leaves it to the provider (Anthropic needs one: its adapter has it).
+        output_format: what the answer has to be, for a provider that can be told.
         extra: provider parameters to merge into the request body as they are.
     """
 
@@ -73,6 +83,7 @@ class ModelRequest:
     tools: Sequence[ToolSpec] = ()
     max_tokens: int | None = None
     temperature: float | None = None
+    output_format: OutputFormat | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from .base import JsonObject, ShortText, Text
+from .turn import OutputRetries
 
 # Longer waits than a day are mistakes of a unit.
 MAX_SECONDS = 86_400.0
@@ -155,6 +156,9 @@ class AgentSection(Section):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(default=None, description="For new sessions.")
     max_model_calls: Annotated[int, Field(ge=1, le=MAX_MODEL_CALLS)] | None = Field(
         default=None, description="How often one turn may call the model."
+    )
+    structured_output_retries: OutputRetries | None = Field(
+        default=None, description="How often an answer that does not fit its output schema is asked for again."
     )
     provider_params: JsonObject = Field(
         default_factory=dict, description="Merged into the body of every call of a model, as they are."

@@ -36,12 +36,13 @@ class RunStarted(TypedDict):
 
 
 class RunCompleted(TypedDict):
-    """The turn is committed."""
+    """The turn is committed. `extraction_required` is False: `structured_output` is here when there is one."""
 
     type: Literal["run_completed"]
     session_id: str
     result: str
     usage: Usage
+    structured_output: NotRequired[Any]
     extraction_required: bool
 
 
@@ -57,6 +58,7 @@ class RunFailed(TypedDict):
     error: str
     error_class: str
     error_report: ErrorReport
+    terminal_cause_kind: NotRequired[Literal["structured_output_validation_failed"]]
 
 
 class TurnStarted(TypedDict):

@@ -18,7 +18,7 @@ from .base import (
     Text,
 )
 from .message import Message
-from .turn import ActiveTurn, Prompt, PromptText, TurnInfo, Usage
+from .turn import ActiveTurn, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
 
 
 class SessionCreate(Params):
@@ -34,6 +34,8 @@ class SessionCreate(Params):
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of the model.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     provider_params: JsonObject | None = Field(None, description="Merged into the provider's request as they are.")
+    output_schema: OutputSchema | None = Field(None, description="What the answer of each turn has to be.")
+    structured_output_retries: OutputRetries | None = None
     labels: Labels | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
@@ -145,6 +147,7 @@ class SessionInfo(SessionSummary):
 
     usage: Usage
     system_prompt: NotRequired[str]
+    output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int

@@ -29,6 +29,20 @@ Prompt = Annotated[
 ]
 
 
+OutputSchema = Annotated[
+    JsonObject,
+    Field(
+        min_length=1,
+        description="JSON Schema of the answer, or an object with `schema`, `name`, `strict` and `compat`.",
+    ),
+]
+# Each is a whole call of the model, with all that was said before.
+MAX_OUTPUT_RETRIES = 10
+OutputRetries = Annotated[
+    int, Field(ge=0, le=MAX_OUTPUT_RETRIES, description="How often an answer that does not fit is asked for again; 2.")
+]
+
+
 class TurnStart(Params):
     """`turn/start`: run one turn. SESSION_BUSY at once when another one runs."""
 
@@ -39,6 +53,8 @@ class TurnStart(Params):
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of this turn.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     provider_params: JsonObject | None = None
+    output_schema: OutputSchema | None = Field(None, description="As for `session/create`, for this turn.")
+    structured_output_retries: OutputRetries | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
 
@@ -67,8 +83,19 @@ class Usage(TypedDict):
     cache_read_tokens: NotRequired[int]
 
 
+class SchemaWarning(TypedDict):
+    """The provider's own response format was left out, because it refused the schema; the answer was checked anyway."""
+
+    provider: str
+    path: str
+    message: str
+
+
 class RunResult(TypedDict):
-    """What a completed turn gives. `turns` counts calls of the model, as in the public contract."""
+    """What a completed turn gives. `turns` counts calls of the model, as in the public contract.
+
+    `structured_output` is there whenever the turn has an output schema: the answer's value, which fits it.
+    """
 
     session_id: str
     session_ref: str
@@ -80,6 +107,8 @@ class RunResult(TypedDict):
     model: str
     provider: str
     stop_reason: str
+    structured_output: NotRequired[Any]
+    schema_warnings: NotRequired[list[SchemaWarning]]
     cursor: int
 
 

@@ -29,11 +29,12 @@ from ..protocol.port import Call
 from ..sessions.external_event import ExternalEvent, event_id
 from ..sessions.request import AgentOptions
 from .context import Context
-from .turn import content_of, follow_to_end, keep_cancel, keyed, refuse_while_stopping
+from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, refuse_while_stopping
 
 
 async def create(context: Context, params: SessionCreate, call: Call) -> RunResult | SessionDeferred:
     refuse_while_stopping(context)
+    await check_output_schema(params.output_schema)
     cancelled = keep_cancel(call)
     sessions = context.realm.sessions
     session_id, turn = await sessions.create(
@@ -46,6 +47,8 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
             max_tokens=params.max_tokens,
             temperature=params.temperature,
             provider_params=params.provider_params,
+            output_schema=params.output_schema,
+            structured_output_retries=params.structured_output_retries,
         ),
         labels=dict(params.labels or {}),
         deferred=params.initial_turn == "deferred",

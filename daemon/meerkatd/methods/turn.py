@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import trio
 
+from ..agent.schema_check import check_schema
 from ..contract.base import Params
 from ..contract.message import Content
 from ..contract.turn import PromptText, RunResult, TurnInfo, TurnInterrupt, TurnInterrupted, TurnRead, TurnStart
@@ -22,6 +23,7 @@ _NOT_IN_DIGEST = {"idempotency_key", "session_events"}
 
 async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
     refuse_while_stopping(context)
+    await check_output_schema(params.output_schema)
     cancelled = keep_cancel(call)
     sessions = context.realm.sessions
     session_id = await sessions.resolve(params.session_id)
@@ -35,6 +37,8 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
             max_tokens=params.max_tokens,
             temperature=params.temperature,
             provider_params=params.provider_params,
+            output_schema=params.output_schema,
+            structured_output_retries=params.structured_output_retries,
         ),
         keyed=keyed("turn/start", params, session_id=session_id),
     )
@@ -109,6 +113,12 @@ def keyed(method: str, params: Params, **resolved: Any) -> KeyedRequest | None:
         return None
     meant = {name: value for name, value in fields.items() if name not in _NOT_IN_DIGEST}
     return KeyedRequest(key=key, method=method, digest=digest_of(method, {**meant, **resolved}))
+
+
+async def check_output_schema(given: dict[str, Any] | None) -> None:
+    """Refuse a schema that cannot be used, before anything is made. Raises InvalidParams with the path in it."""
+    if given is not None:
+        await check_schema(given)
 
 
 def refuse_while_stopping(context: Context) -> None:

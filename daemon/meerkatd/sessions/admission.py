@@ -29,6 +29,7 @@ from .meta import SessionMeta, join_prompts, title_of
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
+from .structured import structured_output
 from .transcript import Joined, TranscriptMemory
 from .turn import Turn
 from .turn_runner import TurnWork, run_turn
@@ -258,10 +259,11 @@ class Admission:
         async def build(output: list[Message]) -> AgentRun:
             provider = await self._agents.provider(endpoint)
             transcript = await self._transcripts.get(store, session.session_id)
+            structured = structured_output(meta, options, defaults, endpoint)
             request = ModelRequest(
                 model=endpoint.model,
                 messages=Joined(transcript.messages, len(transcript.messages), output),
-                system=meta.system_prompt,
+                system=meta.system_prompt if structured is None else structured.instructed(meta.system_prompt),
                 max_tokens=options.max_tokens or meta.max_tokens,
                 temperature=options.temperature if options.temperature is not None else meta.temperature,
                 extra={**defaults.provider_params, **meta.provider_params, **(options.provider_params or {})},
@@ -276,6 +278,7 @@ class Admission:
                 now=lambda: rfc3339(self._now_ms()),
                 run_id=turn.turn_id,
                 output=output,
+                structured=structured,
                 max_model_calls=defaults.max_model_calls,
                 max_concurrent_tools=defaults.max_concurrent_tools,
             )
@@ -312,6 +315,8 @@ class Admission:
             max_tokens=options.max_tokens or defaults.max_tokens,
             temperature=options.temperature if options.temperature is not None else defaults.temperature,
             provider_params=options.provider_params or {},
+            output_schema=options.output_schema,
+            structured_output_retries=options.structured_output_retries,
             staged=prompt if deferred else None,
             surface=caller.holder["surface"],
             instance_id=caller.holder.get("instance_id"),

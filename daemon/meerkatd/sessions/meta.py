@@ -15,6 +15,8 @@ class SessionMeta:
     Attributes:
         model, provider: as `session/read` shows them; a turn resolves them again, with the keys of its caller.
         title: the first words of its first prompt.
+        output_schema: what the answer of each turn has to be, as the request said it.
+        structured_output_retries: how often an answer that does not fit is asked for again.
         staged: the prompt of a deferred session until its first turn takes it.
         injected: messages that were added while a turn runs; its commit puts them into the transcript.
         surface, instance_id: who created it.
@@ -28,6 +30,8 @@ class SessionMeta:
     max_tokens: int | None = None
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
+    output_schema: dict[str, Any] | None = None
+    structured_output_retries: int | None = None
     staged: Content | None = None
     injected: Sequence[AddedMessage] = ()
     surface: str = ""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..agent.structured import value_of
 from ..contract.message import Message
 from ..errors import MeerkatError
 from ..store.api import RealmStore, TurnRow
@@ -15,7 +16,7 @@ from . import views
 from .turn import Turn
 
 # Fields of a result that other columns of the row tell.
-_TOLD_BY_ROW = ("session_id", "session_ref", "turn_id", "text", "usage")
+_TOLD_BY_ROW = ("session_id", "session_ref", "turn_id", "text", "usage", "structured_output")
 # What most turns have, and which is therefore left out.
 _USUAL = {"turns": 1, "tool_calls": 0, "stop_reason": "end_turn"}
 
@@ -34,6 +35,9 @@ def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
     if turn.error is None:
         assert turn.result is not None, "a turn that has ended has a result or an error"
         kept = {key: value for key, value in turn.result.items() if key not in _TOLD_BY_ROW}
+        if "structured_output" in turn.result:
+            # The answer's text has it.
+            document["structured"] = True
         document["result"] = {key: value for key, value in kept.items() if _USUAL.get(key) != value}
     else:
         details = {key: value for key, value in turn.error.details.items() if key != "text"}
@@ -53,18 +57,21 @@ async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) ->
             into.error.details["text"] = await _text(row, store, document)
     elif "result" in document:
         kept = {**_USUAL, **document["result"]}
+        text = await _text(row, store, document)
         # In the order of the first answer, so that the two are equal as texts, too.
         into.result = {
             "session_id": row.session_id,
             "session_ref": f"{realm_id}:{row.session_id}",
             "turn_id": row.turn_id,
-            "text": await _text(row, store, document),
+            "text": text,
             "turns": kept["turns"],
             "tool_calls": kept["tool_calls"],
             "usage": views.usage(row.usage),
             "model": kept["model"],
             "provider": kept["provider"],
             "stop_reason": kept["stop_reason"],
+            **({"structured_output": value_of(text)} if document.get("structured") else {}),
+            **({"schema_warnings": kept["schema_warnings"]} if "schema_warnings" in kept else {}),
             "cursor": kept["cursor"],
         }
     else:

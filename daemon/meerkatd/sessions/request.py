@@ -26,6 +26,8 @@ class AgentOptions:
     max_tokens: int | None = None
     temperature: float | None = None
     provider_params: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    structured_output_retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -283,6 +283,8 @@ class Sessions:
             info["cursor"] = session.events.last
             if session.meta.system_prompt is not None:
                 info["system_prompt"] = session.meta.system_prompt
+            if session.meta.output_schema is not None:
+                info["output_schema"] = session.meta.output_schema
             if session.meta.staged is not None:
                 info["staged_prompt"] = _text(session.meta.staged)
             if session.turn is not None:

@@ -17,6 +17,7 @@ import trio
 
 from ..agent.loop import AgentRun, wire_usage
 from ..agent.port import TokenUsage
+from ..contract.event import RunCompleted, RunFailed
 from ..contract.message import Content, Message, UserMessage
 from ..errors import MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
 from ..ids import uuid7
@@ -229,26 +230,28 @@ async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:
 def _publish(work: TurnWork, run: AgentRun | None, text: str) -> None:
     turn, session = work.turn, work.session
     if turn.error is None:
-        session.events.append(
-            {
-                "type": "run_completed",
-                "session_id": session.session_id,
-                "result": text,
-                "usage": wire_usage(run.usage if run is not None else TokenUsage()),
-                "extraction_required": False,
-            }
-        )
+        completed: RunCompleted = {
+            "type": "run_completed",
+            "session_id": session.session_id,
+            "result": text,
+            "usage": wire_usage(run.usage if run is not None else TokenUsage()),
+            "extraction_required": False,
+        }
+        if turn.result is not None and "structured_output" in turn.result:
+            completed["structured_output"] = turn.result["structured_output"]
+        session.events.append(completed)
         return
     error_class = "cancelled" if turn.state == "interrupted" else turn.error.code.lower()
-    session.events.append(
-        {
-            "type": "run_failed",
-            "session_id": session.session_id,
-            "error": turn.error.message,
-            "error_class": error_class,
-            "error_report": {"class": error_class, "message": turn.error.message},
-        }
-    )
+    failed: RunFailed = {
+        "type": "run_failed",
+        "session_id": session.session_id,
+        "error": turn.error.message,
+        "error_class": error_class,
+        "error_report": {"class": error_class, "message": turn.error.message},
+    }
+    if turn.error.code == "STRUCTURED_OUTPUT_INVALID":
+        failed["terminal_cause_kind"] = "structured_output_validation_failed"
+    session.events.append(failed)
 
 
 def _notice(work: TurnWork, body: str) -> Message:
@@ -257,7 +260,7 @@ def _notice(work: TurnWork, body: str) -> Message:
 
 def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
     meta = work.session.meta
-    return {
+    result = {
         "session_id": work.session.session_id,
         "session_ref": work.session_ref,
         "turn_id": work.turn.turn_id,
@@ -269,6 +272,11 @@ def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
         "provider": meta.provider,
         "stop_reason": run.stop_reason,
     }
+    if run.structured is not None:
+        result["structured_output"] = run.structured.value
+        if run.structured.warnings:
+            result["schema_warnings"] = list(run.structured.warnings)
+    return result
 
 
 def _stored_state(turn: Turn) -> TurnState:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.agent.providers.provider_kit import ask
 
-from meerkatd.agent.port import Completed, ModelRequest, ReasoningDelta, TextDelta
+from meerkatd.agent.port import Completed, ModelRequest, OutputFormat, ReasoningDelta, TextDelta
 from meerkatd.agent.providers.fault import Fault
 from meerkatd.agent.providers.gemini import FOREIGN_SIGNATURE, GeminiGenerate
 from meerkatd.contract.message import Message
@@ -160,3 +160,9 @@ def test_the_request_has_the_places_that_the_api_wants() -> None:
 
 def test_a_models_name_cannot_leave_its_place_in_the_path() -> None:
     assert "/../" not in GeminiGenerate().build(ask(model="a/../b"), api_key=None).path
+
+
+def test_an_output_format_is_a_schema_of_the_response() -> None:
+    wanted = OutputFormat(name="age", schema={"type": "integer"}, strict=False)
+    config = body(ModelRequest(model="m", messages=[], output_format=wanted))["generationConfig"]
+    assert config == {"responseMimeType": "application/json", "responseJsonSchema": {"type": "integer"}}

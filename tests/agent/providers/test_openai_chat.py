@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.agent.providers.provider_kit import ask
 
-from meerkatd.agent.port import Completed, ModelRequest, TextDelta, ToolSpec
+from meerkatd.agent.port import Completed, ModelRequest, OutputFormat, TextDelta, ToolSpec
 from meerkatd.agent.providers.fault import Fault
 from meerkatd.agent.providers.openai_chat import OpenAIChat
 from meerkatd.contract.message import Message
@@ -200,3 +200,15 @@ def test_half_characters_become_what_can_be_stored_and_sent() -> None:
     shown, completed = parse(datas)
     assert shown == [TextDelta("cut \ufffd"), TextDelta("\ufffd whole \U0001f600")]
     assert tool_uses(completed) == [("a", "one", {"x": "\ufffd", "\ufffd": [1]})]
+
+
+def test_an_output_format_is_a_response_format_and_a_users_own_wins() -> None:
+    wanted = OutputFormat(name="age", schema={"type": "object"}, strict=True)
+    request = ModelRequest(model="m", messages=[], output_format=wanted)
+    assert body(request)["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "age", "schema": {"type": "object"}, "strict": True},
+    }
+    assert "response_format" not in body(ModelRequest(model="m", messages=[]))
+    own = ModelRequest(model="m", messages=[], output_format=wanted, extra={"response_format": "mine"})
+    assert body(own)["response_format"] == "mine"

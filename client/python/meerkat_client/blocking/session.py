@@ -134,6 +134,11 @@ class Session(SessionHandle):
     def tool_calls(self) -> int:
         return self._last_result.tool_calls if self._last_result is not None else 0
 
+    @property
+    def structured_output(self) -> Any:
+        """The value that the last answer is, when it had an output schema."""
+        return self._last_result.structured_output if self._last_result is not None else None
+
     def turn(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> RunResult:
         """Run one turn and wait for its result, over lost connections if need be.
 

@@ -67,6 +67,10 @@ _ROWS = (
              "Raise the limit; what was produced is kept."),
     ErrorRow("AGENT_ERROR", -32013, 500, 30, False, "state", "The agent could not finish the turn.",
              "The session is kept; read it with `rkat sessions history`."),
+    ErrorRow("STRUCTURED_OUTPUT_INVALID", -32064, 422, 32, True, "provider",
+             "The model's answer does not fit the output schema.",
+             "Read what it answered with `rkat sessions history`; ask again, relax the schema, or choose another "
+             "--model."),
     ErrorRow("CAPABILITY_UNAVAILABLE", -32020, 501, 40, False, "environment", "This daemon lacks what is asked for.",
              "Do what the message says to install or enable it."),
     ErrorRow("STALE_CURSOR", -32027, 410, 47, False, "state", "The cursor does not belong to this session's events.",

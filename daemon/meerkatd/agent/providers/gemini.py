@@ -67,6 +67,9 @@ class GeminiGenerate:
             config["maxOutputTokens"] = request.max_tokens
         if request.temperature is not None:
             config["temperature"] = request.temperature
+        if request.output_format is not None:
+            config["responseMimeType"] = "application/json"
+            config["responseJsonSchema"] = dict(request.output_format.schema)
         if config:
             body["generationConfig"] = config
         headers = {"x-goog-api-key": api_key} if api_key else {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract.message import AssistantBlock, StopReason
-from ..port import Completed, ModelRequest, ReasoningDelta, TextDelta, TokenUsage
+from ..port import Completed, ModelRequest, OutputFormat, ReasoningDelta, TextDelta, TokenUsage
 from .fault import Fault, clean, kind_of_status
 from .history import AssistantStep, UserStep, steps_of
 from .wire import (
@@ -65,12 +65,19 @@ class OpenAIChat:
             body["max_completion_tokens" if self.strict else "max_tokens"] = request.max_tokens
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        if request.output_format is not None:
+            body["response_format"] = _response_format(request.output_format)
         body = merged(body, request.extra) | {"stream": True, "stream_options": {"include_usage": True}}
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         return HttpCall("/chat/completions", headers, encoded(body))
 
     def parser(self) -> "OpenAIChatParser":
         return OpenAIChatParser()
+
+
+def _response_format(wanted: OutputFormat) -> dict[str, Any]:
+    schema = {"name": wanted.name, "schema": dict(wanted.schema), "strict": wanted.strict}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _messages(request: ModelRequest) -> list[dict[str, Any]]:

@@ -165,17 +165,17 @@ def checked_tool_use(
     Args:
         text: the arguments as they came; made from `args` when they came as a value.
     """
-    if isinstance(args, dict) and _portable(args):
+    if isinstance(args, dict) and portable(args):
         return tool_use_block(call_id, name, args, meta)
     quoted = repr(args) if text is None else text
     return tool_use_block(call_id, name, {}, {"provider": "unknown", MALFORMED_ARGS: quoted[:MAX_MALFORMED_ARGS]})
 
 
-def _portable(value: Any, depth: int = 0) -> bool:
+def portable(value: Any, depth: int = 0) -> bool:
     """Whether a value fits into a message of the wire: not too deep, and with numbers that every reader knows."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
-        return depth < MAX_ARGS_DEPTH and all(_portable(each, depth + 1) for each in inner)
+        return depth < MAX_ARGS_DEPTH and all(portable(each, depth + 1) for each in inner)
     if isinstance(value, float):
         return math.isfinite(value)
     return not isinstance(value, int) or value.bit_length() <= MAX_INTEGER_BITS

@@ -48,7 +48,10 @@ def with_defaults(merged: Mapping[str, Any]) -> dict[str, Any]:
 def _defaults() -> dict[str, Any]:
     retry, timeouts, agents = RetryPolicy(), Timeouts(), AgentDefaults()
     return {
-        "agent": {"max_model_calls": agents.max_model_calls},
+        "agent": {
+            "max_model_calls": agents.max_model_calls,
+            "structured_output_retries": agents.structured_output_retries,
+        },
         "retry": {
             "max_retries": retry.max_retries,
             "initial_delay": retry.initial_delay,
@@ -82,7 +85,11 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
             max_tokens=agent.max_tokens_per_turn,
             temperature=agent.temperature,
             provider_params=agent.provider_params,
-            **_given(max_model_calls=agent.max_model_calls, max_concurrent_tools=tools.max_concurrent),
+            **_given(
+                max_model_calls=agent.max_model_calls,
+                max_concurrent_tools=tools.max_concurrent,
+                structured_output_retries=agent.structured_output_retries,
+            ),
         ),
         credentials=_credentials(document),
         retry=RetryPolicy(**_given(**dict(document.retry))),
