@@ -87,6 +87,11 @@ class EventLog:
         """Cursor of the newest event."""
         return Cursor(self._last)
 
+    @property
+    def weight(self) -> int:
+        """Roughly how many bytes the events take that are here."""
+        return self._bytes + self._folded_bytes
+
     def append(self, payload: EventPayload) -> Cursor:
         """Publish an event; returns its cursor."""
         self._last += 1

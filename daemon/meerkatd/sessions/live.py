@@ -15,6 +15,11 @@ from .turn import Turn
 
 # Idle sessions kept in memory: a row and an empty event log are a few KiB.
 IDLE_SESSIONS = 256
+# What the events of all idle sessions may take together: each keeps those of its last two turns, for readers that come
+# back, and one of them alone may have some 12 MiB.
+IDLE_EVENT_BYTES = 64 * 1024 * 1024
+# A log below this is not worth counting: 256 of them are 16 MiB.
+_LIGHT_BYTES = 64 * 1024
 
 
 class LiveSessions:
@@ -83,6 +88,8 @@ class LiveSessions:
         finally:
             session.users -= 1
             self._forget_oldest()
+            if session.events.weight > _LIGHT_BYTES:
+                self._forget_heavy()
 
     async def _load(self, session_id: SessionId) -> Session:
         # One load at a time for each session: a row read by a second one could be older than a turn that the first
@@ -110,6 +117,17 @@ class LiveSessions:
             if session.idle:
                 del self._live[session_id]
                 return
+
+    def _forget_heavy(self) -> None:
+        """Forget idle sessions, those used longest ago first, until the events of the others are within their bound."""
+        idle = [(session_id, session.events.weight) for session_id, session in self._live.items() if session.idle]
+        total = sum(weight for _, weight in idle)
+        for session_id, weight in idle:
+            if total <= IDLE_EVENT_BYTES:
+                return
+            if weight > _LIGHT_BYTES:
+                del self._live[session_id]
+                total -= weight
 
     def _log(self, session_id: str, *, last_seq: int) -> EventLog:
         return EventLog(session_id, last_seq=last_seq, now_ms=self._now_ms)
