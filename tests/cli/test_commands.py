@@ -160,6 +160,19 @@ def test_sessions_are_labelled_archived_and_brought_back(shell: Shell):
     assert "completed" in shown
 
 
+def test_a_session_is_forked_whole_or_at_a_message(shell: Shell):
+    assert shell.run(*MODEL, "hi").returncode == 0
+    done = shell.run("sessions", "fork", "last")
+    whole = done.stdout.strip()
+    assert "first 2 messages" in done.stderr
+    assert shell.run("resume", whole, "and").returncode == 0
+    forked = shell.json("sessions", "fork", whole, "--at", "3")
+    assert (forked["source_session_id"], forked["message_count"]) == (whole, 3)
+    counts = [row["message_count"] for row in shell.json("sessions", "list")["sessions"]]
+    assert sorted(counts) == [2, 3, 4]
+    assert shell.run("sessions", "fork", whole, "--at", "5").returncode == 2
+
+
 def test_an_interrupt_of_an_idle_session_is_refused(shell: Shell):
     assert shell.run(*MODEL, "hi").returncode == 0
     assert shell.run("sessions", "interrupt", "last").returncode == 12

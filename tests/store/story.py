@@ -1,6 +1,6 @@
 """A short life of a realm, told to any store, with a record of what the store said to each write."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,13 @@ from meerkatd.store.api import (
 
 SESSION = "01900000-0000-7000-8000-000000000001"
 BODY = "x" * 700
+# A fork follows the end of every so many turns, and the next one forks that fork.
+FORK_EVERY = 6
+
+
+def writes(turns: int) -> int:
+    """How many writes a story of so many turns has."""
+    return 1 + 2 * turns + 2 * (turns // FORK_EVERY)
 
 
 @dataclass
@@ -79,12 +86,18 @@ def charge_row(number: int) -> ChargeRow:
     )
 
 
+def fork_id(number: int) -> str:
+    return f"01900000-0000-7000-8000-0000000f{number:04x}"
+
+
 class Story:
-    """Create a session, then several turns; each write is named, and its outcome goes into `record`."""
+    """Create a session, then several turns, with a fork of what there is at some of them; each write is named, and its
+    outcome goes into `record`."""
 
     def __init__(self, turns: int) -> None:
         self._turns = turns
         self.record = Record()
+        self._forked: str | None = None
 
     async def tell(self, store: RealmStore) -> None:
         session = SessionRow(session_id=SESSION, created_ms=0, updated_ms=0)
@@ -95,7 +108,23 @@ class Story:
             if ordinal is None:
                 return
             if await self._ask(f"begin {number}", store.begin_turn, turn_row(number, ordinal), event_seq=number):
-                await self._ask(f"end {number}", store.end_turn, turn_end(number))
+                ended = await self._ask(f"end {number}", store.end_turn, turn_end(number))
+                if ended and (number + 1) % FORK_EVERY == 0:
+                    await self._fork(store, number)
+
+    async def _fork(self, store: RealmStore, number: int) -> None:
+        """All of the session's messages or, every other time, all of the last fork's; and one of its own."""
+        source = SESSION if self._forked is None else self._forked
+        row = await self._row(store, source)
+        if row is None:
+            return
+        fork = SessionRow(session_id=fork_id(number), created_ms=0, updated_ms=0)
+        asked = {"source_id": source, "count": row.message_count}
+        if not await self._ask(f"fork {number}", store.fork_session, fork, **asked):
+            return
+        self._forked = fork.session_id if source == SESSION else None
+        own = [NewMessage(role="user", body=f"of fork {number}")]
+        await self._ask(f"own {number}", store.append, fork.session_id, own, updated_ms=1)
 
     async def _ask(self, name: str, write: Callable[..., Awaitable[None]], *args: Any, **kwargs: Any) -> bool:
         try:
@@ -114,11 +143,14 @@ class Story:
         """Called at the moment in which a write is acknowledged."""
 
     async def _turn_count(self, store: RealmStore) -> int | None:
+        row = await self._row(store, SESSION)
+        return None if row is None else row.turn_count
+
+    async def _row(self, store: RealmStore, session_id: str) -> SessionRow | None:
         try:
-            row = await store.session(SESSION)
+            return await store.session(session_id)
         except (StorageFailed, StorageFull):
             return None
-        return None if row is None else row.turn_count
 
 
 async def found(store: RealmStore, turns: int) -> set[str]:
@@ -146,7 +178,20 @@ async def found(store: RealmStore, turns: int) -> set[str]:
     ended = [number for number in range(turns) if f"end {number}" in names]
     assert list(await store.charges(SESSION, limit=turns)) == [charge_row(number) for number in ended]
     assert sum(row.cost_nanos for row in await store.usage()) == len(ended)
+    for number in range(FORK_EVERY - 1, turns, FORK_EVERY):
+        names |= await _found_fork(store, number, bodies)
     return names
+
+
+async def _found_fork(store: RealmStore, number: int, bodies: Sequence[str]) -> set[str]:
+    fork = await store.session(fork_id(number))
+    if fork is None:
+        return set()
+    page = await store.messages(fork.session_id, offset=0, limit=1000, max_bytes=1 << 30)
+    assert fork.message_count == page.total == len(page.bodies)
+    shared = [body for body in page.bodies if not body.startswith("of fork")]
+    assert shared == list(bodies[: len(shared)])
+    return {f"fork {number}"} | ({f"own {number}"} if f"of fork {number}" in page.bodies else set())
 
 
 async def look(backend: Backend, folder: str, turns: int) -> set[str]:

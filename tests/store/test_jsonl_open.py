@@ -7,12 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from tests.store.conformance.bench import Bench, bench_of
 from tests.store.watched_disk import DiskOperation, WatchedDisk, unwatched
 
 from meerkat_client.wire.version import VERSION
 from meerkatd.errors import RealmDamaged, RealmNotFound, RealmTooNew, StorageFailed
-from meerkatd.store.api import KeyRow
+from meerkatd.store.api import KeyRow, NewMessage
 from meerkatd.store.jsonl import JsonlBackend, opening
 from meerkatd.store.jsonl.layout import INDEX, LOCK, REALM_LOG, session_file
 from meerkatd.store.jsonl.record import Record, seal
@@ -148,6 +150,53 @@ async def test_session_id_that_cannot_name_a_file_is_refused(tmp_path: Path, ses
     async with bench_of(backend(), str(tmp_path)) as bench:
         with pytest.raises(ValueError, match="file"):
             await bench.new_session(session_id=session_id)
+
+
+async def test_fork_is_written_after_what_it_shares(tmp_path: Path) -> None:
+    """They are two files: were they written at once, a power cut could keep the fork alone."""
+    synced: list[str] = []
+
+    def watch(operation: DiskOperation) -> None:
+        if operation.kind == "sync":
+            synced.append(Path(operation.path).name.removesuffix(".new"))
+
+    async with bench_of(JsonlBackend(disk=WatchedDisk(watch)), str(tmp_path)) as bench:
+        source, fork, blocker = await bench.new_session(), bench.session_row(), await bench.new_session()
+        new = [NewMessage(role="user", body="a")]
+        synced.clear()
+
+        async def append(session_id: str) -> None:
+            await bench.store.append(session_id, new, updated_ms=2)
+
+        async def take() -> None:
+            await bench.store.fork_session(fork, source_id=source.session_id, count=1)
+
+        async with trio.open_nursery() as nursery:
+            # The first is a batch by itself; what arrives meanwhile is the next, in order of arrival.
+            nursery.start_soon(append, blocker.session_id)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(append, source.session_id)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(take)
+        assert synced[-2:] == [f"{source.session_id}.jsonl", f"{fork.session_id}.jsonl"]
+        assert await bench.bodies(fork.session_id) == ["a"]
+
+
+@pytest.mark.parametrize("left", [None, 1])
+async def test_fork_whose_shared_messages_are_gone_is_damage(tmp_path: Path, left: int | None) -> None:
+    async with bench_of(backend(), str(tmp_path)) as bench:
+        source, fork = await bench.new_session(), bench.session_row()
+        await bench.append(source.session_id, "a")
+        await bench.store.fork_session(fork, source_id=source.session_id, count=1)
+    (tmp_path / INDEX).unlink()
+    path = tmp_path / session_file(source.session_id)
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:left]))
+    with pytest.raises(RealmDamaged) as caught:
+        await _open(tmp_path)
+    assert caught.value.details["path"] == str(path)
 
 
 # -- the index -----------------------------------------------------------------------------------------------------

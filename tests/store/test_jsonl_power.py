@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.store.story import Story, look
+from tests.store.story import Story, look, writes
 from tests.store.watched_disk import DiskOperation, WatchedDisk, unwatched
 
 from meerkatd.errors import MeerkatError
@@ -144,7 +144,7 @@ async def _lived(folder: Path, *, syncs: bool) -> PowerLog:
         story = MarkingStory(TURNS, log)
         await story.tell(store)
         await store.aclose()
-    assert len(story.record.written) == 1 + 2 * TURNS
+    assert len(story.record.written) == writes(TURNS)
     return log
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from tests.store.power import PowerLog
-from tests.store.story import Story, look
+from tests.store.story import Story, look, writes
 from tests.store.watched_vfs import unwatched, watched_vfs
 
 from meerkatd.errors import MeerkatError
@@ -39,7 +39,7 @@ async def _lived(folder: Path, monkeypatch: pytest.MonkeyPatch, *, synchronous: 
         await story.tell(store)
         await store.tidy()
         await store.aclose()
-    assert len(story.record.written) == 1 + 2 * TURNS
+    assert len(story.record.written) == writes(TURNS)
     monkeypatch.undo()
     return log
 

@@ -169,6 +169,7 @@ class SharesMessagesWithForks(MemoryStore):
     async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
         await super().fork_session(session, source_id=source_id, count=count, key=key)
         self._bodies[session.session_id] = self._bodies[source_id]
+        del self._lineages[session.session_id]
 
 
 class SkipsReservedEvents(MemoryStore):

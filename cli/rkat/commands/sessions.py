@@ -201,6 +201,27 @@ def _set_archived(ctx: typer.Context, session: str, method: str, word: str) -> N
 
 
 @app.command(cls=Leaf)
+def fork(
+    ctx: typer.Context,
+    session: Session,
+    at: Annotated[
+        int | None, typer.Option("--at", metavar="N", min=0, help="Take the first N messages. The default is all.")
+    ] = None,
+) -> None:
+    """Make a new session that begins with the messages of another one. From there on each goes its own way."""
+    options = Options.of(ctx)
+    with connect(options, reference=session) as client:
+        source = client.call("session/read", {"session_id": session})
+        count = source["message_count"] if at is None else at
+        result = client.call("session/fork_at", {"session_id": source["session_id"], "message_index": count})
+    if options.json:
+        output.document(result)
+    else:
+        print(result["session_id"])
+        output.note(f"has the first {result['message_count']} messages of {short(result['source_session_id'])}")
+
+
+@app.command(cls=Leaf)
 def label(
     ctx: typer.Context,
     session: Session,

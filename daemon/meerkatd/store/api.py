@@ -271,8 +271,9 @@ class RealmStore(Protocol):
     async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
         """Insert a session that begins with the first `count` messages of another one.
 
-        As `create_session` without a turn; `message_count` becomes `count`. The messages are copied, so it costs time
-        and space in proportion to them. KeyError when there is no such source, ValueError when it has fewer messages.
+        As `create_session` without a turn; `message_count` becomes `count`. The messages are shared, not copied, so it
+        costs the same however many there are (see `lineage.py`). KeyError when there is no such source, ValueError
+        when it has fewer messages.
         """
         ...
 

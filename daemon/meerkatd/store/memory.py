@@ -5,7 +5,7 @@ Every method has one checkpoint, before it does anything, so that a cancelled wr
 folder that `open` is given is not looked at: two stores opened with the same folder share nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import trio
@@ -29,6 +29,7 @@ from .api import (
     UsageRow,
     keeps_prompt,
 )
+from .lineage import forked, shared, spans
 from .spending import Spending, usage_rows
 
 FORMAT_VERSION = 2
@@ -52,6 +53,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._sessions: dict[str, SessionRow] = {}
         self._bodies: dict[str, list[str]] = {}
+        self._lineages: dict[str, tuple[tuple[str, int], ...]] = {}
         self._turns: dict[str, TurnRow] = {}
         self._last_turns: dict[str, str] = {}
         self._tools: dict[str, dict[str, ToolRow]] = {}
@@ -170,7 +172,8 @@ class MemoryStore:
         self._sessions[session.session_id] = replace(
             session, labels=dict(session.labels), message_count=count, turn_count=0
         )
-        self._bodies[session.session_id] = self._bodies[source_id][:count]
+        self._bodies[session.session_id] = []
+        self._lineages[session.session_id] = forked(self._lineages.get(source_id, ()), source_id, count)
         self._insert(None, key)
 
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
@@ -213,14 +216,14 @@ class MemoryStore:
 
     async def messages(self, session_id: str, *, offset: int, limit: int, max_bytes: int) -> MessagePage:
         await self._checkpoint()
-        bodies = self._bodies[session_id]
+        total = self._sessions[session_id].message_count
         page: list[str] = []
-        for body in bodies[offset : offset + limit]:
+        for body in self._bodies_between(session_id, offset, min(total, offset + limit)):
             max_bytes -= len(body.encode())
             if max_bytes < 0 and page:
                 break
             page.append(body)
-        return MessagePage(offset=offset, total=len(bodies), bodies=page)
+        return MessagePage(offset=offset, total=total, bodies=page)
 
     async def turn(self, turn_id: str) -> TurnRow | None:
         await self._checkpoint()
@@ -298,6 +301,11 @@ class MemoryStore:
             await trio.lowlevel.checkpoint()
 
     # -- parts -----------------------------------------------------------------------------------------------
+
+    def _bodies_between(self, session_id: str, start: int, stop: int) -> Iterator[str]:
+        for source, first, end in spans(self._lineages.get(session_id, ()), session_id, start, stop):
+            before = shared(self._lineages.get(source, ()))
+            yield from self._bodies[source][first - before : end - before]
 
     async def _checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -1,12 +1,14 @@
 """Messages that no turn has made, and sessions that begin with those of another one."""
 
+import random
+
 import pytest
 from tests.store.conformance.bench import Bench, durable
 from tests.store.conformance.test_append import BODIES
 from tests.store.conformance.test_keys import key_row
 
 from meerkatd.errors import DuplicateInput
-from meerkatd.store.api import NewMessage
+from meerkatd.store.api import NewMessage, SessionChange
 
 
 def new(*bodies: str) -> list[NewMessage]:
@@ -105,6 +107,50 @@ async def test_fork_that_does_not_fit_leaves_nothing(bench: Bench) -> None:
     assert await bench.bodies(taken.session_id) == []
 
 
+async def test_page_crosses_from_shared_messages_to_own_ones(bench: Bench) -> None:
+    source, first, second = await bench.new_session(), bench.session_row(), bench.session_row()
+    await bench.append(source.session_id, "a0", "a1", "a2", "a3")
+    await bench.store.fork_session(first, source_id=source.session_id, count=3)
+    await bench.append(first.session_id, "b3", "b4")
+    await bench.store.fork_session(second, source_id=first.session_id, count=4)
+    await bench.append(second.session_id, "c4", "c5")
+    whole = ["a0", "a1", "a2", "b3", "c4", "c5"]
+    for offset in range(8):
+        for limit in range(8):
+            page = await bench.page(second.session_id, offset, limit)
+            assert (list(page.bodies), page.total) == (whole[offset : offset + limit], 6)
+            small = await bench.page(second.session_id, offset, limit, max_bytes=5)
+            assert list(small.bodies) == whole[offset : offset + min(limit, 2)]
+
+
+async def test_any_tree_of_forks_reads_as_if_it_were_copied(bench: Bench) -> None:
+    dice = random.Random(7)
+    copies: dict[str, list[str]] = {(await bench.new_session()).session_id: []}
+    for number in range(120):
+        session_id = dice.choice(list(copies))
+        if dice.random() < 0.6:
+            texts = [f"{number}.{part}" for part in range(dice.randrange(4))]
+            await bench.append(session_id, *texts)
+            copies[session_id] += texts
+            continue
+        fork, count = bench.session_row(), dice.randint(0, len(copies[session_id]))
+        await bench.store.fork_session(fork, source_id=session_id, count=count)
+        copies[fork.session_id] = copies[session_id][:count]
+    assert {name: await bench.bodies(name) for name in copies} == copies
+    assert (await bench.store.info()).messages == sum(map(len, copies.values()))
+
+
+async def test_what_becomes_of_the_source_changes_nothing_in_its_forks(bench: Bench) -> None:
+    source, fork = await bench.new_session(), bench.session_row()
+    await bench.append(source.session_id, "a", "b")
+    await bench.store.fork_session(fork, source_id=source.session_id, count=2)
+    await bench.store.change_session(source.session_id, SessionChange(updated_ms=bench.tick(), archived=True))
+    assert await bench.bodies(fork.session_id) == ["a", "b"]
+    again = bench.session_row()
+    await bench.store.fork_session(again, source_id=source.session_id, count=1)
+    assert await bench.bodies(again.session_id) == ["a"]
+
+
 @durable
 async def test_appended_and_forked_messages_are_there_after_opening_again(bench: Bench) -> None:
     source = await bench.new_session()
@@ -120,6 +166,12 @@ async def test_appended_and_forked_messages_are_there_after_opening_again(bench:
     assert await bench.store.key("k2") is not None
     await bench.append(fork.session_id, "d")
     await bench.append(source.session_id, "e")
+    second = bench.session_row()
+    await bench.store.fork_session(second, source_id=fork.session_id, count=4)
     await bench.reopen()
+    assert await bench.bodies(second.session_id) == ["a", "b", "c", "d"]
+    await bench.append(second.session_id, "f")
+    await bench.reopen()
+    assert await bench.bodies(second.session_id) == ["a", "b", "c", "d", "f"]
     assert await bench.bodies(fork.session_id) == ["a", "b", "c", "d"]
     assert await bench.bodies(source.session_id) == ["a", "b", "c", "e"]

@@ -48,6 +48,7 @@ class Session(Log):
         indexed_ns: the file's time of change when the index was written; None when it was written to since.
         offsets: None while they are not loaded.
         spending: None while there are no charges.
+        lineage: of a fork: which of its messages are in other sessions' files.
     """
 
     row: SessionRow
@@ -55,6 +56,7 @@ class Session(Log):
     indexed_ns: int | None = None
     offsets: Offsets | None = None
     spending: Spending | None = None
+    lineage: rows.Lineage = ()
 
     @property
     def session_id(self) -> str:

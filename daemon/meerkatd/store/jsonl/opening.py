@@ -8,13 +8,14 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from meerkat_client.wire.version import VERSION
 
 from ...errors import RealmNotFound, RealmTooNew, StorageFailed
+from ..lineage import shared
 from . import snapshot
 from .catalog import Catalog, Log, Session
 from .disk import NEW, Disk
@@ -22,7 +23,7 @@ from .faults import damaged, storage_fault
 from .files import RealmFiles
 from .layout import ENDING, FOLDER, INDEX, LOCK, REALM_LOG, session_file
 from .record import TAIL_BYTES, crc_of, parse, seal, tail
-from .rows import FORMAT_VERSION, realm_record, session_row
+from .rows import FORMAT_VERSION, lineage_of, realm_record, session_row
 from .scan import Line, Scan
 from .snapshot import Known
 
@@ -86,7 +87,19 @@ class _Opening:
         if index:
             lost = self._path(session_file(next(iter(index))))
             raise damaged(lost, "is gone", hint=LOST_HINT)
+        self._check_lineages(sessions)
         return self._catalog
+
+    def _check_lineages(self, sessions: Sequence[Session]) -> None:
+        """Whether what forks share is there: without an index, nothing else tells of a source that is gone."""
+        for fork in sessions:
+            for source_id, end in fork.lineage:
+                path = self._path(session_file(source_id))
+                source = self._catalog.sessions.get(source_id)
+                if source is None:
+                    raise damaged(path, f"is gone, and session {fork.session_id} shares its messages")
+                if source.row.message_count < end:
+                    raise damaged(path, f"lacks messages that session {fork.session_id} shares")
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, name)
@@ -180,7 +193,8 @@ class _Opening:
                 self._check_format(fields["format"])
                 if session or fields["session_id"] != session_id:
                     raise ValueError("the session is another one")
-                session.append(Session(row=session_row(fields)))
+                lineage = lineage_of(fields)
+                session.append(Session(row=session_row(fields, message_count=shared(lineage)), lineage=lineage))
             else:
                 self._catalog.apply(session[0], kind, fields, offset)
 

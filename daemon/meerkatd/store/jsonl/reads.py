@@ -1,7 +1,8 @@
 """Every query, as one synchronous function of the open realm."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from heapq import nlargest
 
 from ..api import (
@@ -17,9 +18,10 @@ from ..api import (
     TurnRow,
     UsageRow,
 )
+from ..lineage import shared, spans
 from ..spending import usage_rows
 from . import rows
-from .catalog import HeldApproval
+from .catalog import HeldApproval, Session
 from .files import RealmFiles
 from .layout import INDEX
 from .record import body_of, parse
@@ -42,18 +44,25 @@ def sessions_by_prefix(files: RealmFiles, prefix: str, limit: int) -> Sequence[s
 def messages(files: RealmFiles, session_id: str, offset: int, limit: int, max_bytes: int) -> MessagePage:
     home = files.catalog.sessions[session_id]
     total = home.row.message_count
-    if offset >= total or limit <= 0:
-        return MessagePage(offset=offset, total=total, bodies=())
-    places = files.offsets(home).messages
     bodies: list[str] = []
-    with files.window(home) as window:
-        for place in places[offset : offset + limit]:
-            body = body_of(window.line(place))
+    with closing(_bodies(files, home, offset, min(total, offset + limit))) as found:
+        for body in found:
             max_bytes -= len(body)
             if max_bytes < 0 and bodies:
                 break
             bodies.append(body.decode())
     return MessagePage(offset=offset, total=total, bodies=bodies)
+
+
+def _bodies(files: RealmFiles, home: Session, start: int, stop: int) -> Generator[bytes, None, None]:
+    """Bodies of messages `start` to `stop` - 1, in UTF-8."""
+    for name, first, end in spans(home.lineage, home.session_id, start, stop):
+        source = files.catalog.sessions[name]
+        before = shared(source.lineage)
+        places = files.offsets(source).messages[first - before : end - before]
+        with files.window(source) as window:
+            for place in places:
+                yield body_of(window.line(place))
 
 
 def turn(files: RealmFiles, turn_id: str) -> TurnRow | None:

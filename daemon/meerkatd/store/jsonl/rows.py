@@ -26,6 +26,8 @@ from .record import Record
 FORMAT_VERSION = 2
 
 Fields = Mapping[str, Any]
+# See `store/lineage.py`; sources are told by their session's id.
+Lineage = tuple[tuple[str, int], ...]
 
 _NO_USAGE = UsageTotals()
 _USAGE = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens")
@@ -43,9 +45,10 @@ def prune_record(before_ms: int) -> Record:
     return Record("prune", {"before_ms": before_ms})
 
 
-def session_record(row: SessionRow) -> Record:
-    """The first line of a session's log."""
-    return Record("session", {"format": FORMAT_VERSION, **session_fields(row)})
+def session_record(row: SessionRow, lineage: Lineage = ()) -> Record:
+    """The first line of a session's log. Only a fork has a lineage."""
+    forked = {"lineage": lineage} if lineage else {}
+    return Record("session", {"format": FORMAT_VERSION, **forked, **session_fields(row)})
 
 
 def session_fields(row: SessionRow) -> dict[str, Any]:
@@ -204,6 +207,10 @@ def session_row(fields: Fields, **counts: int) -> SessionRow:
         meta=fields["meta"],
         **counts,
     )
+
+
+def lineage_of(fields: Fields) -> Lineage:
+    return tuple((source, end) for source, end in fields.get("lineage", ()))
 
 
 def changed_row(row: SessionRow, kind: str, fields: Fields) -> SessionRow:

@@ -67,6 +67,7 @@ def _records(catalog: Catalog) -> Iterator[Record]:
             "last_crc": session.crc,
             "changed_ns": session.indexed_ns,
             "messages": row.message_count,
+            "lineage": session.lineage,
             "running": sorted(session.running),
             "turns": turns.get(session.session_id, []),
             "keys": keys.get(session.session_id, []),
@@ -118,6 +119,7 @@ def _known(fields: dict[str, Any]) -> Known:
         running=tuple(fields["running"]),
         indexed_ns=fields["changed_ns"],
         spending=_spending(fields),
+        lineage=rows.lineage_of(fields),
     )
     keys = [HeldKey(row=rows.key_row(key), home=session.session_id, prunes=key["prunes"]) for key in fields["keys"]]
     approvals = {

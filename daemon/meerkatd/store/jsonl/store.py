@@ -19,7 +19,7 @@ from ..api import (
     TurnRow,
     UsageRow,
 )
-from . import forking, reads, writes
+from . import reads, writes
 from .files import RealmFiles
 from .worker import Worker
 
@@ -73,9 +73,8 @@ class JsonlStore:
         await self._worker.write(work)
 
     async def fork_session(self, session: SessionRow, *, source_id: str, count: int, key: KeyRow | None = None) -> None:
-        # Two jobs, for a write does no reading: what the first one has read never changes, messages being final.
-        messages = await self._worker.read(partial(forking.first_messages, session_id=source_id, count=count))
-        await self._worker.write(partial(writes.fork_session, session=session, messages=messages, key=key))
+        work = partial(writes.fork_session, session=session, source_id=source_id, count=count, key=key)
+        await self._worker.write(work)
 
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         work = partial(writes.change_session, session_id=session_id, change=change, key=key)

@@ -5,7 +5,7 @@ Each checks what it builds on and raises as the port says; it changes nothing it
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import DuplicateInput
@@ -20,6 +20,7 @@ from ..api import (
     TurnEnd,
     TurnRow,
 )
+from ..lineage import forked
 from . import rows
 from .catalog import Catalog, Log, Session
 from .record import Record
@@ -57,10 +58,16 @@ def create_session(catalog: Catalog, session: SessionRow, turn: TurnRow | None, 
     return Change(log=fresh, records=records, fresh=fresh)
 
 
-def fork_session(catalog: Catalog, session: SessionRow, messages: Sequence[NewMessage], key: KeyRow | None) -> Change:
+def fork_session(catalog: Catalog, session: SessionRow, source_id: str, count: int, key: KeyRow | None) -> Change:
+    """Alone, for what it shares must be on the disk before."""
+    source = catalog.sessions[source_id]
+    if count > source.row.message_count:
+        raise ValueError(f"session {source_id} has {source.row.message_count} messages, not {count}")
     fresh = _fresh(catalog, session)
-    records = [rows.session_record(session), *_appended(messages, first=0, updated_ms=session.updated_ms)]
-    return Change(log=fresh, records=[*records, *_key_records(catalog, key)], fresh=fresh)
+    fresh.lineage = forked(source.lineage, source_id, count)
+    fresh.row = replace(fresh.row, message_count=count)
+    records = [rows.session_record(session, fresh.lineage), *_key_records(catalog, key)]
+    return Change(log=fresh, records=records, fresh=fresh, alone=True)
 
 
 def begin_turn(catalog: Catalog, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> Change:
@@ -111,8 +118,10 @@ def append(
     catalog: Catalog, session_id: str, messages: Sequence[NewMessage], updated_ms: int, key: KeyRow | None
 ) -> Change:
     session = catalog.sessions[session_id]
-    records = _appended(messages, first=session.row.message_count, updated_ms=updated_ms)
-    return Change(log=session, records=[*records, *_key_records(catalog, key)])
+    first = session.row.message_count
+    records = [rows.message_record(message, seq=first + n) for n, message in enumerate(messages)]
+    count = rows.append_record(len(messages), updated_ms=updated_ms)
+    return Change(log=session, records=[*records, count, *_key_records(catalog, key)])
 
 
 def reserve_events(catalog: Catalog, session_id: str, event_seq: int) -> Change:
@@ -140,11 +149,6 @@ def _fresh(catalog: Catalog, session: SessionRow) -> Session:
     if session_id in catalog.sessions:
         raise ValueError(f"session {session_id} exists already")
     return Session(row=rows.session_row(rows.session_fields(session)))
-
-
-def _appended(messages: Sequence[NewMessage], *, first: int, updated_ms: int) -> list[Record]:
-    records = [rows.message_record(message, seq=first + n) for n, message in enumerate(messages)]
-    return [*records, rows.append_record(len(messages), updated_ms=updated_ms)]
 
 
 def _check_turn(catalog: Catalog, turn: TurnRow, *, expected: int) -> None:

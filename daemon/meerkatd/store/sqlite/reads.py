@@ -2,14 +2,16 @@
 back.
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
 
 import apsw
 
 from ..api import KeyRow, MessagePage, SessionQuery, SessionRow, StoreInfo, ToolRow, TurnRow
+from ..lineage import spans
 from .rows import (
     KEY_COLUMNS,
     SESSION_COLUMNS,
@@ -66,19 +68,28 @@ def messages(db: apsw.Connection, session_id: str, offset: int, limit: int, max_
     if row is None:
         raise KeyError(session_id)
     session_key, total = row
-    end = min(total, offset + limit)
-    if offset >= end:
-        return MessagePage(offset=offset, total=total, bodies=())
     bodies: list[str] = []
-    span = (packed(session_key, offset), packed(session_key, end))
-    statement = "SELECT octet_length(body), body FROM messages WHERE id >= ? AND id < ? ORDER BY id"
-    with closing(db.execute(statement, span)) as found:
+    with closing(_bodies(db, session_key, offset, min(total, offset + limit))) as found:
         for size, body in found:
             max_bytes -= size
             if max_bytes < 0 and bodies:
                 break
             bodies.append(body)
     return MessagePage(offset=offset, total=total, bodies=bodies)
+
+
+def _bodies(db: apsw.Connection, session_key: int, start: int, stop: int) -> Generator[tuple[int, str], None, None]:
+    """Size in UTF-8 and text of messages `start` to `stop` - 1."""
+    statement = "SELECT octet_length(body), body FROM messages WHERE id >= ? AND id < ? ORDER BY id"
+    for source, first, end in spans(lineage(db, session_key), session_key, start, stop):
+        with closing(db.execute(statement, (packed(source, first), packed(source, end)))) as found:
+            yield from found
+
+
+def lineage(db: apsw.Connection, session_key: int) -> tuple[tuple[int, int], ...]:
+    """See `store/lineage.py`; sources are told by their `session_key`."""
+    text: Any = db.execute("SELECT lineage FROM sessions WHERE session_key = ?", (session_key,)).get
+    return tuple((source, end) for source, end in json.loads(text))
 
 
 _TURNS = f"SELECT {TURN_COLUMNS} FROM turns AS t JOIN sessions AS s ON s.session_key = t.id >> {SEQ_BITS}"

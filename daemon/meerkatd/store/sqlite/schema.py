@@ -7,6 +7,7 @@ How the rows are keyed, with the reasons:
   spread as real ones are: 1.19-1.23 stored bytes per body byte; `PRIMARY KEY (session, seq) WITHOUT ROWID`
   takes 1.72-1.86, because an index b-tree keeps at most about 1,000 bytes of a row on its page and gives the
   rest a page of its own.
+  A fork shares messages of its source; `sessions.lineage` says which are whose (see `store/lineage.py`).
 * `turns.id` is `session_key << 31 | ordinal`, for the same reasons; the last turn of a session is the end of a
   range.
 * Sessions are listed by `sessions_newest`. Its columns run in one direction, so that walking it backwards is

@@ -4,6 +4,7 @@ One function because a transaction of several awaits on a shared connection inte
 measured, a row that its caller had been told of was gone when the other one rolled back.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import apsw
 
 from ...errors import DuplicateInput
 from ..api import ChargeRow, KeyRow, NewMessage, SessionChange, SessionRow, ToolRow, TurnEnd, TurnRow, keeps_prompt
+from ..lineage import forked
 from . import reads
 from .charging import put_charges
 from .rows import labels_text, usage_values
@@ -31,14 +33,9 @@ def fork_session(db: apsw.Connection, session: SessionRow, source_id: str, count
     if count > messages:
         raise ValueError(f"session {source_id} has {messages} messages, not {count}")
     session_key = _insert_session(db, session, messages=count, turns=0)
-    shift = packed(session_key, 0) - packed(source_key, 0)
-    db.execute(_COPY_MESSAGES, (shift, packed(source_key, 0), packed(source_key, count)))
+    lineage = forked(reads.lineage(db, source_key), source_key, count)
+    db.execute("UPDATE sessions SET lineage = ? WHERE session_key = ?", (json.dumps(lineage), session_key))
     _insert_key(db, key)
-
-
-_COPY_MESSAGES = """
-    INSERT INTO messages(id, role, body) SELECT id + ?, role, body FROM messages WHERE id >= ? AND id < ?
-"""
 
 
 def begin_turn(db: apsw.Connection, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> None:
