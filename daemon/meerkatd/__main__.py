@@ -32,17 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .app import serve
     from .lifecycle.ready import ReadyPipe
 
-    try:
-        return trio.run(serve, settings, ReadyPipe(settings.ready_fd))
-    except* WireError as group:
-        # A directory that is not ours, found while binding, comes out of the nurseries as groups of one.
-        status = _refused(_first(group))
-    return status
-
-
-def _first(group: BaseExceptionGroup[WireError]) -> WireError:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+    return trio.run(serve, settings, ReadyPipe(settings.ready_fd))
 
 
 def _refused(error: WireError) -> int:

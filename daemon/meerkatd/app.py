@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from meerkat_client.wire.codes import row
-from meerkat_client.wire.faults import PathRefused
+from meerkat_client.wire.faults import PathRefused, WireError
 from meerkat_client.wire.version import VERSION
 
 from .agent.agents import Agents
@@ -19,11 +19,14 @@ from .agent.credentials import Credentials
 from .agent.provider_pool import ProviderPool
 from .agent.realm_agents import RealmAgents
 from .errors import InvalidParams, from_os_error
+from .lifecycle.departure import Departure
 from .lifecycle.endpoint import Endpoint
-from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
+from .lifecycle.idle import Idleness
+from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, InstanceLock, take_instance_lock
 from .lifecycle.logs import configure_logging
+from .lifecycle.memory import give_memory_back
 from .lifecycle.ready import ReadyPipe
-from .lifecycle.serving import serve_until_stopped
+from .lifecycle.serving import serve_until_left
 from .lifecycle.signals import watch_signals
 from .listener.unix import UnixListener
 from .methods.context import Services
@@ -64,8 +67,12 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
     except OSError as error:
         return _refused_by_system(ready, settings, error)
     with lock:
+        endpoint = Endpoint(settings.places)
         try:
             configure_logging(settings.log_path, foreground=settings.foreground)
+            endpoint.open()
+        except WireError as refused:
+            return _failed(ready, code=refused.code, message=refused.message, hint=refused.hint)
         except OSError as error:
             return _refused_by_system(ready, settings, error)
         log.info("started", extra={"version": VERSION, "pid": os.getpid(), "socket": settings.socket_path})
@@ -73,10 +80,12 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
         try:
             make_agents = _agents_maker(pool)
         except InvalidParams as invalid:
+            endpoint.close()
             return _failed(ready, code=invalid.code, message=invalid.message, hint=invalid.hint)
         end_traces = await _start_traces()
         try:
-            await Daemon(settings, make_agents=make_agents, preload=pool.preload).run(ready)
+            daemon = Daemon(settings, make_agents=make_agents, preload=pool.preload, lock=lock, endpoint=endpoint)
+            await daemon.run(ready)
         finally:
             with trio.CancelScope(shield=True):
                 await pool.aclose()
@@ -123,20 +132,31 @@ class Daemon:
     Args:
         make_agents: builds each realm's way to models and tools; tests hand in their own.
         preload: loads what a turn will need, once a client is there and before it asks.
+        lock: looked after while serving; None when somebody else does.
+        endpoint: where to listen; by default a socket of our own.
     """
 
-    def __init__(self, settings: Settings, *, make_agents: MakeAgents, preload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        make_agents: MakeAgents,
+        preload: Callable[[], Awaitable[None]],
+        lock: InstanceLock | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
         self._settings = settings
         self._make_agents = make_agents
         self._preload = preload
         self._preloading = False
-        self._stopping = trio.Event()
-        self._drain_seconds = settings.drain_seconds
         self._metrics = Metrics(settings.metrics)
         self._started = trio.current_time()
+        self._lock = lock
+        self._endpoint = endpoint or Endpoint(settings.places)
+        self._departure = Departure(deadline=settings.drain_seconds)
 
     async def run(self, ready: ReadyPipe) -> None:
-        """Serve until a signal or `daemon/stop`, then let turns end, commit, and close every realm."""
+        """Serve until a signal, `daemon/stop` or idleness, then let turns end, commit, and close every realm."""
         async with trio.open_nursery() as turns:
             registry = Registry(
                 self._settings.state_root,
@@ -154,18 +174,18 @@ class Daemon:
 
     async def _serve(self, registry: Registry, ready: ReadyPipe) -> None:
         async with trio.open_nursery() as service:
-            await service.start(watch_signals, self._stopping, service.cancel_scope.cancel)
+            await service.start(watch_signals, self._departure, service.cancel_scope.cancel)
             service.start_soon(registry.tend)
             listener = UnixListener(MethodDispatcher(self._services(registry, service, lambda: listener.connections)))
             await self._metrics.start(lambda: self._gauges(registry, listener), service)
-            await serve_until_stopped(
-                Endpoint(self._settings.places),
+            await serve_until_left(
+                self._endpoint,
                 listener,
-                stopping=self._stopping,
+                departure=self._departure,
                 ready=ready.ready,
                 drained=lambda: self._drain(registry),
-                # `_drain` has deadlines of its own, which `daemon/stop` may still change.
-                drain_seconds=float("inf"),
+                lock=self._lock,
+                idleness=self._idleness(registry),
             )
             service.cancel_scope.cancel()
 
@@ -192,26 +212,38 @@ class Daemon:
             registry=registry,
             removal=Removal(registry, Trash(self._settings.state_root)),
             started_ms=now_ms(),
-            stop=self._stop,
-            stopping=self._stopping.is_set,
+            departure=self._departure,
             connections=connections,
             metrics_url=lambda: self._metrics.url,
             preload=preload,
         )
 
-    def _stop(self, deadline: float | None) -> float:
-        if deadline is not None:
-            self._drain_seconds = deadline
-        log.info("asked to stop", extra={"deadline_seconds": self._drain_seconds})
-        self._stopping.set()
-        return self._drain_seconds
+    def _idleness(self, registry: Registry) -> Idleness | None:
+        if not self._settings.idle_seconds:
+            return None
+        return Idleness(self._settings.idle_seconds, busy=lambda: registry.active_turns > 0, rest=give_memory_back)
 
     async def _drain(self, registry: Registry) -> None:
         """Let turns end by themselves up to the deadline, then interrupt them and wait for their commits."""
-        with trio.move_on_after(self._drain_seconds):
-            await registry.turns_ended()
-        interrupted = registry.interrupt_all("interrupted because the daemon was stopped")
+        await self._turns_end_or_time_is_up(registry)
+        interrupted = registry.interrupt_all(
+            "interrupted because the daemon was restarted"
+            if self._departure.is_restart
+            else "interrupted because the daemon was stopped"
+        )
         if interrupted:
             log.warning("interrupted turns at the deadline", extra={"turns": interrupted})
         with trio.move_on_after(COMMIT_GRACE_SECONDS):
             await registry.turns_ended()
+
+    async def _turns_end_or_time_is_up(self, registry: Registry) -> None:
+        with trio.move_on_after(self._departure.deadline):
+            async with trio.open_nursery() as waiting:
+
+                async def hurried() -> None:
+                    await self._departure.hurried()
+                    waiting.cancel_scope.cancel()
+
+                waiting.start_soon(hurried)
+                await registry.turns_ended()
+                waiting.cancel_scope.cancel()

@@ -20,6 +20,14 @@ class SettingRefused(WireError):
     code = "INVALID_PARAMS"
 
 
+# A pause for lunch is no reason to leave, and starting again takes a third of a second.
+DEFAULT_IDLE_SECONDS = 1800.0
+# The service manager starts the daemon for whoever comes, so leaving gains memory only; more often than this it is not
+# worth its lines in the journal.
+LEAST_IDLE_SECONDS_MANAGED = 600.0
+_DAY = 24 * 3600
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of one daemon process.
@@ -30,6 +38,8 @@ class Settings:
         ready_fd: descriptor to report readiness on; None when nobody waits.
         drain_seconds: how long running turns may go on after SIGTERM.
         metrics: host and port of the page for Prometheus; None for no page.
+        idle_seconds: leave after this time without a connection and without work; 0 for never.
+        idle_chosen: somebody chose that on the command line.
         user_config: the config file beneath that of every realm; it need not exist.
     """
 
@@ -38,6 +48,8 @@ class Settings:
     ready_fd: int | None = None
     drain_seconds: float = DEFAULT_DRAIN_SECONDS
     metrics: tuple[str, int] | None = None
+    idle_seconds: float = DEFAULT_IDLE_SECONDS
+    idle_chosen: bool = False
     user_config: str = field(default_factory=user_config_path)
 
     @property
@@ -57,11 +69,23 @@ class Settings:
         return self.places.log_path
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, *, most: int = 3600) -> float:
     value = float(text)
-    if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError("must be between 0 and 3600")
+    if not 0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {most}")
     return value
+
+
+def _idle_seconds(text: str) -> float:
+    return _seconds(text, most=_DAY)
+
+
+def _idle_of(environ: Mapping[str, str]) -> float:
+    """What MEERKAT_IDLE_SECONDS says; a text that is no such number counts as none, as nobody would see a complaint."""
+    try:
+        return _idle_seconds(environ["MEERKAT_IDLE_SECONDS"])
+    except (KeyError, ValueError, argparse.ArgumentTypeError):
+        return DEFAULT_IDLE_SECONDS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
                         help="how long running turns may go on after SIGTERM (default: %(default)g)")  # fmt: skip
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve a page for Prometheus on loopback"
                         " (default: MEERKAT_METRICS, or none)")  # fmt: skip
+    parser.add_argument("--idle-seconds", type=_idle_seconds, metavar="S",
+                        help="leave after this time without a connection and without work; 0 for never (default:"
+                        f" MEERKAT_IDLE_SECONDS, or {DEFAULT_IDLE_SECONDS:g})")  # fmt: skip
     parser.add_argument("--ready-fd", type=int, metavar="N", help="descriptor to report readiness on")
     parser.add_argument("--detach", action="store_true", help="leave the caller's process behind")
     parser.add_argument("--version", action="version", version=f"meerkatd {VERSION}")
@@ -110,4 +137,6 @@ def parse_settings(argv: Sequence[str], *, environ: Mapping[str, str] | None = N
         ready_fd=args.ready_fd,
         drain_seconds=args.drain_seconds,
         metrics=_loopback(metrics) if metrics else None,
+        idle_seconds=_idle_of(os.environ) if args.idle_seconds is None else args.idle_seconds,
+        idle_chosen=args.idle_seconds is not None,
     )

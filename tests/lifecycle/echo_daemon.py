@@ -13,12 +13,14 @@ from typing import Any
 
 import trio
 
+from meerkatd.lifecycle.departure import Departure
 from meerkatd.lifecycle.endpoint import Endpoint
+from meerkatd.lifecycle.idle import Idleness
 from meerkatd.lifecycle.lock import EXIT_BUSY, AlreadyRunning, take_instance_lock
 from meerkatd.lifecycle.logs import configure_logging
 from meerkatd.lifecycle.process import detach, prepare_process
 from meerkatd.lifecycle.ready import ReadyPipe
-from meerkatd.lifecycle.serving import serve_until_stopped
+from meerkatd.lifecycle.serving import serve_until_left
 from meerkatd.lifecycle.signals import watch_signals
 from meerkatd.listener.unix import UnixListener
 from meerkatd.protocol.envelope import refusal
@@ -41,9 +43,20 @@ class EchoDispatcher:
     def conversation(self, peer: Peer) -> "EchoConversation":
         return EchoConversation(self, peer)
 
-    async def drained(self) -> None:
-        if self.holding:
-            await self.release.wait()
+    async def drained(self, departure: Departure) -> None:
+        """Wait until nobody holds any more, up to the deadline, or until somebody hurries."""
+        if not self.holding:
+            return
+        with trio.move_on_after(departure.deadline):
+            async with trio.open_nursery() as waiting:
+
+                async def hurried() -> None:
+                    await departure.hurried()
+                    waiting.cancel_scope.cancel()
+
+                waiting.start_soon(hurried)
+                await self.release.wait()
+                waiting.cancel_scope.cancel()
 
 
 class EchoConversation:
@@ -132,16 +145,17 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int:
     with lock:
         configure_logging(settings.log_path, foreground=settings.foreground)
         dispatcher = EchoDispatcher()
-        stopping = trio.Event()
+        departure = Departure(deadline=settings.drain_seconds)
         async with trio.open_nursery() as nursery:
-            await nursery.start(watch_signals, stopping, nursery.cancel_scope.cancel)
-            await serve_until_stopped(
+            await nursery.start(watch_signals, departure, nursery.cancel_scope.cancel)
+            await serve_until_left(
                 Endpoint(settings.places),
                 UnixListener(dispatcher),
-                stopping=stopping,
+                departure=departure,
                 ready=ready.ready,
-                drained=dispatcher.drained,
-                drain_seconds=settings.drain_seconds,
+                drained=functools.partial(dispatcher.drained, departure),
+                lock=lock,
+                idleness=Idleness(settings.idle_seconds, busy=lambda: dispatcher.holding > 0, rest=lambda: None),
             )
             nursery.cancel_scope.cancel()
     return 0

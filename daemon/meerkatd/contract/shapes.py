@@ -7,13 +7,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
-from . import config, event
+from . import config, daemon, event
 from .methods import METHODS
 
 GENERATED = "Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost."
 NOTIFICATIONS: tuple[tuple[str, type, str], ...] = (
     ("config/changed", config.ConfigChanged, "A new generation of a config that this connection watches."),
     ("config/watch_end", config.ConfigWatchEnd, "The last word of a watch: its realm was deleted."),
+    ("daemon/leaving", daemon.DaemonLeaving, "Nothing is begun any more; what gets no reply was not carried out."),
     ("session/event", event.SessionEvent, "An event of a turn that this connection started, before its response."),
     ("session/stream_event", event.StreamEvent, "An event of a stream that this connection opened."),
     ("session/stream_end", event.StreamEnd, "The last word of a stream."),

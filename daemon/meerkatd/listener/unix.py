@@ -29,6 +29,8 @@ _SNIFF_CHUNK = 16 * 1024
 _GET = b"GET "
 # Out of descriptors: accepting again at once would only spin.
 _ACCEPT_PAUSE_SECONDS = 0.1
+# A notice goes into the outbox at once, unless that is full of what the client does not read.
+LEAVE_SECONDS = 0.5
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
 WhoIs = Callable[[socket.socket], Credentials]
@@ -55,6 +57,7 @@ class UnixListener:
         self._max_connections = max_connections
         self._numbers = itertools.count(1)
         self._open = 0
+        self._accepted = 0
         self._pumps: set[ConnectionPump] = set()
 
     def __repr__(self) -> str:
@@ -65,25 +68,46 @@ class UnixListener:
         """How many connections are open."""
         return self._open
 
-    async def accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
-        """Accept until cancelled; each connection becomes a task in `connections`. Closes `listening`.
+    @property
+    def accepted(self) -> int:
+        """How many there have ever been."""
+        return self._accepted
 
-        Cancelling this leaves the connections alone, so that a daemon can stop accepting and drain.
+    async def accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
+        """Accept until cancelled; each connection becomes a task in `connections`.
+
+        Cancelling this leaves the connections and the socket alone, so that a daemon can stop accepting and drain, or
+        go on accepting later.
         """
-        with listening:
-            while True:
-                await trio.lowlevel.wait_readable(listening)
-                try:
-                    sock, _ = listening.accept()
-                except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                    continue
-                except OSError as error:
-                    if error.errno not in _TRANSIENT:
-                        raise
-                    logger.exception("cannot accept")
-                    await trio.sleep(_ACCEPT_PAUSE_SECONDS)
-                    continue
-                self._admit(sock, connections)
+        while True:
+            await trio.lowlevel.wait_readable(listening)
+            try:
+                sock, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                continue
+            except OSError as error:
+                if error.errno not in _TRANSIENT:
+                    raise
+                logger.exception("cannot accept")
+                await trio.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
+            self._accepted += 1
+            self._admit(sock, connections)
+
+    async def leave(self, reason: str) -> None:
+        """Tell every connection that nothing is begun any more; see `ConnectionPump.leave`.
+
+        Waits for no client that does not read: such a one finds out when it is closed.
+        """
+        with trio.move_on_after(LEAVE_SECONDS):
+            async with trio.open_nursery() as telling:
+                for pump in list(self._pumps):
+                    telling.start_soon(pump.leave, reason)
+
+    def cancel_calls(self) -> None:
+        """Break off every call that is in flight."""
+        for pump in list(self._pumps):
+            pump.cancel_calls()
 
     async def quiet(self) -> None:
         """Wait until no open connection has a call in flight or an unwritten reply."""

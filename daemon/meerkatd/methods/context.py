@@ -11,6 +11,7 @@ from ..contract.capability import ContractVersion
 from ..contract.event import EventEnvelope
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
+from ..lifecycle.departure import Departure
 from ..protocol.port import Peer, PeerGone, PeerRefused
 from ..realms.realm import Realm
 from ..realms.registry import Registry
@@ -26,8 +27,7 @@ class Services:
 
     Attributes:
         started_ms: Unix time in milliseconds.
-        stop: begin to stop, with a deadline in seconds for running turns (None: the default); returns the deadline.
-        stopping: whether it has begun.
+        departure: whether and why the daemon is to leave; ask it to here.
         connections: how many there are.
         metrics_url: of the page for Prometheus; None while there is none.
         preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
@@ -37,8 +37,7 @@ class Services:
     registry: Registry
     removal: Removal
     started_ms: int
-    stop: Callable[[float | None], float]
-    stopping: Callable[[], bool]
+    departure: Departure
     connections: Callable[[], int]
     metrics_url: Callable[[], str | None]
     preload: Callable[[], None]

@@ -1,6 +1,8 @@
 """The daemon itself: status, examination, stop."""
 
+import logging
 import os
+from typing import Literal
 
 import apsw
 import psutil
@@ -17,9 +19,12 @@ from ..contract.daemon import (
     ProcessFacts,
 )
 from ..doctor.examine import examine_daemon
+from ..lifecycle.departure import Departure
 from ..protocol.port import Call
 from ..sessions.clock import now_ms
 from .context import Context
+
+log = logging.getLogger(__name__)
 
 
 async def status(context: Context, params: DaemonStatusParams, call: Call) -> DaemonStatus:
@@ -28,7 +33,7 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
     shape: DaemonStatus = {
         "version": VERSION,
         "contract_version": CONTRACT_VERSION,
-        "state": "stopping" if services.stopping() else "running",
+        "state": _state(services.departure),
         "process": process_facts(),
         "uptime_seconds": (now_ms() - services.started_ms) / 1000,
         "socket_path": str(settings.socket_path),
@@ -60,8 +65,15 @@ async def examine(context: Context, params: DaemonExamine, call: Call) -> Daemon
 
 async def stop(context: Context, params: DaemonStop, call: Call) -> DaemonStopping:
     active = context.services.registry.active_turns
-    deadline = context.services.stop(params.deadline_seconds)
+    deadline = context.services.departure.ask("stop", deadline=params.deadline_seconds)
+    log.info("asked to stop", extra={"deadline_seconds": deadline, "connection": context.peer.name})
     return {"stopping": True, "pid": os.getpid(), "active_turns": active, "deadline_seconds": deadline}
+
+
+def _state(departure: Departure) -> Literal["running", "stopping", "restarting"]:
+    if not departure.asked:
+        return "running"
+    return "restarting" if departure.is_restart else "stopping"
 
 
 def process_facts() -> ProcessFacts:

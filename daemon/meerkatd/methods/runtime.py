@@ -83,7 +83,7 @@ def _capabilities(context: Context) -> RuntimeCapabilities:
 async def _health(context: Context) -> RuntimeHealth:
     checks: RuntimeChecks = {
         "disk": await _disk(context.services.settings.state_root),
-        "state": "degraded" if context.services.stopping() else "ok",
+        "state": "degraded" if context.services.departure.asked else "ok",
         "config": "ok" if context.realm.settings.get().problem is None else "degraded",
     }
     if context.realm.is_open:

@@ -29,11 +29,11 @@ from ..protocol.port import Call
 from ..sessions.external_event import ExternalEvent, event_id
 from ..sessions.request import AgentOptions
 from .context import Context
-from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, refuse_while_stopping
+from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, wait_or_refuse
 
 
 async def create(context: Context, params: SessionCreate, call: Call) -> RunResult | SessionDeferred:
-    refuse_while_stopping(context)
+    await wait_or_refuse(context)
     await check_output_schema(params.output_schema)
     cancelled = keep_cancel(call)
     sessions = context.realm.sessions

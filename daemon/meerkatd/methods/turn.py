@@ -22,7 +22,7 @@ _NOT_IN_DIGEST = {"idempotency_key", "session_events"}
 
 
 async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
-    refuse_while_stopping(context)
+    await wait_or_refuse(context)
     await check_output_schema(params.output_schema)
     cancelled = keep_cancel(call)
     sessions = context.realm.sessions
@@ -121,6 +121,19 @@ async def check_output_schema(given: dict[str, Any] | None) -> None:
         await check_schema(given)
 
 
-def refuse_while_stopping(context: Context) -> None:
-    if context.services.stopping():
-        raise ShuttingDown("The daemon is stopping and takes no new turns.")
+async def wait_or_refuse(context: Context) -> None:
+    """Begin no turn once the daemon is to leave.
+
+    Before a restart the request is held until nothing is begun any more: then it may be sent again at once, and finds
+    the next program. Refused earlier, it would come back again and again to this one.
+
+    Raises:
+        ShuttingDown: nothing was begun.
+    """
+    departure = context.services.departure
+    if departure.is_restart:
+        await departure.leaving()
+    if departure.asked:
+        raise ShuttingDown(
+            "The daemon is leaving and takes no new turns.", details={"restarting": departure.is_restart}
+        )

@@ -18,6 +18,7 @@ class State(Enum):
     AWAITING_INITIALIZE = auto()
     INITIALIZING = auto()
     READY = auto()
+    LEAVING = auto()
     CLOSING = auto()
     CLOSED = auto()
 
@@ -61,6 +62,7 @@ _ADMITTED: dict[State, tuple[bool, bool, str]] = {
     State.AWAITING_INITIALIZE: (True, False, "The first request of a connection must be initialize."),
     State.INITIALIZING: (False, False, "Wait for the reply to initialize before the next request."),
     State.READY: (False, True, "This connection is initialized already."),
+    State.LEAVING: (False, False, "The daemon is leaving; this was not begun."),
     State.CLOSING: (False, False, "This connection is closing."),
     State.CLOSED: (False, False, "This connection is closed."),
 }
@@ -73,6 +75,7 @@ class Connection:
     def __init__(self) -> None:
         self.state = State.AWAITING_INITIALIZE
         self.calls: dict[int | str, Call] = {}
+        self._leaving_details: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Connection {self.state.name} in_flight={len(self.calls)}>"
@@ -94,6 +97,11 @@ class Connection:
         self.calls.pop(call.id, None)
         if self.state is State.INITIALIZING and call.method == _INITIALIZE:
             self.state = State.READY if error is None else State.AWAITING_INITIALIZE
+
+    def leaving(self, details: dict[str, Any]) -> None:
+        """Refuse what comes from now on with SHUTTING_DOWN and `details`; what is in flight is still answered."""
+        self.state = State.LEAVING
+        self._leaving_details = details
 
     def closing(self) -> None:
         """Admit nothing any more; what is in flight may still be answered."""
@@ -122,6 +130,8 @@ class Connection:
     def _admit(self, call: Call) -> Action:
         initialize, others, reason = _ADMITTED[self.state]
         if not (initialize if call.method == _INITIALIZE else others):
+            if self.state is State.LEAVING:
+                return _refuse(call.id, "SHUTTING_DOWN", reason, self._leaving_details)
             return _refuse(call.id, "INVALID_REQUEST", reason)
         if call.id in self.calls:
             return _refuse(call.id, "DUPLICATE_INPUT", "A request with this id is in flight.")

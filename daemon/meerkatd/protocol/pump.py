@@ -15,6 +15,7 @@ import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -160,6 +161,25 @@ class ConnectionPump:
             await self._outbox.flushed()
         except PeerGone:
             return
+
+    async def leave(self, reason: str) -> None:
+        """Begin nothing any more, and say so: what has no reply when the connection ends was not carried out.
+
+        Args:
+            reason: for the client; `restart` promises that the same socket is served again at once.
+        """
+        if self._state.state is State.AWAITING_INITIALIZE and self._nursery is not None:
+            # A client tries again when it hears nothing at all; a refusal would be its answer.
+            self._nursery.cancel_scope.cancel()
+        if self._state.state in (State.INITIALIZING, State.READY):
+            self._state.leaving({"restarting": reason == "restart"})
+            with suppress(PeerGone):
+                await self.notify("daemon/leaving", {"reason": reason})
+
+    def cancel_calls(self) -> None:
+        """Break off whatever is still in flight; each call is answered with REQUEST_CANCELLED."""
+        for scope in self._scopes.values():
+            scope.cancel()
 
     def _end(self) -> None:
         farewell = self._codec.farewell()
