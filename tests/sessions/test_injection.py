@@ -157,7 +157,7 @@ async def test_a_turn_that_cannot_be_stored_keeps_it_for_when_it_is_settled(
     bench.store.end_turn = Refusing(bench.store, 1, StorageFull).end_turn
     gate.open()
     await ended(bench, session_id)
-    expected = ["user: go on", "injected_context: It rains.", "system_notice"]
+    expected = ["user: go on", "assistant", "injected_context: It rains.", "system_notice"]
     if then == "turn":
         bench.provider.answers("again")
         await (await bench.start(session_id)).done.wait()

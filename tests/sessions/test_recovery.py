@@ -147,8 +147,27 @@ async def test_an_answer_that_cannot_be_stored_goes_to_its_caller_with_the_error
     await after.done.wait()
     assert after.outcome()["text"] == "space again"
     bodies = await bench.history(session_id)
+    assert [body["role"] for body in bodies[2:5]] == ["user", "block_assistant", "system_notice"]
     assert bodies[2]["content"] == "the prompt"
-    assert "lost" in bodies[3]["body"]
+    assert bodies[3]["blocks"][0]["data"]["text"] == "worth keeping"
+    assert "stored late" in bodies[4]["body"]
+
+
+async def test_a_turn_that_could_not_be_stored_is_there_for_the_first_who_looks_when_there_is_space(
+    bench: Bench, no_pauses
+):
+    """Nobody has to take another turn first; while the disk refuses, readers get what is there."""
+    session_id = await bench.created()
+    refusing = Refusing(bench.store, 99, StorageFull)
+    bench.provider.answers("worth keeping")
+    turn = await bench.start(session_id, "the prompt")
+    await turn.done.wait()
+    assert "last_turn" not in await bench.sessions.read(session_id)
+    assert len(await bench.history(session_id)) == 2
+    refusing._times = 0
+    bodies = await bench.history(session_id)
+    assert bodies[3]["blocks"][0]["data"]["text"] == "worth keeping"
+    assert (await bench.sessions.read(session_id))["last_turn"]["error"]["code"] == "STORAGE_FULL"
 
 
 async def test_a_commit_of_unknown_outcome_that_happened_is_told_as_done(bench: Bench, no_pauses):

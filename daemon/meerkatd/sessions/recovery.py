@@ -6,17 +6,24 @@ The prompt is not run again: only its caller can know whether that would be righ
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import trio
+
 from ..contract.message import AddedMessage, Message
-from ..errors import StorageFailed, StorageUnknown
+from ..errors import StorageFailed, StorageFull, StorageUnknown
+from ..ids import SessionId
 from ..store.api import NewMessage, RealmStore, SessionRow, ToolRow, TurnEnd, TurnRow, UsageTotals
 from . import views
 from .clock import rfc3339
+from .live import LiveSessions
 from .meta import SessionMeta
 from .session import Session
+
+log = logging.getLogger(__name__)
 
 # Names of tool calls listed in the notice; the ledger has all of them.
 _LISTED = 20
@@ -31,27 +38,41 @@ async def settle_lost_turns(store: RealmStore, *, now_ms: int) -> int:
 
 
 class Unsettled:
-    """Sessions whose last turn could not be stored when it ended: it is settled before anything else is written."""
+    """Sessions whose last turn could not be stored when it ended: it is settled before anything else is written, and by
+    whoever reads them, as soon as the disk takes it."""
 
     def __init__(self, *, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._sessions: set[str] = set()
+        self._sessions: dict[str, TurnEnd] = {}
 
-    def add(self, session_id: str) -> None:
-        self._sessions.add(session_id)
+    def add(self, session_id: str, end: TurnEnd) -> None:
+        """Keep how the session's last turn ended."""
+        self._sessions[session_id] = end
+
+    async def settle_if_possible(self, store: RealmStore, live: LiveSessions, session_id: SessionId) -> None:
+        """As `settle`, for somebody who only wants to read: while the disk still refuses they read what is there."""
+        if session_id not in self._sessions:
+            return
+        async with live.hold(session_id) as session, session.changing:
+            with trio.CancelScope(shield=True):
+                try:
+                    await self.settle(store, session)
+                except (StorageFull, StorageFailed, StorageUnknown) as failure:
+                    log.warning("a turn of %s still cannot be stored: %s", session_id, failure.message)
 
     async def settle(self, store: RealmStore, session: Session) -> None:
         """Settle the session's last turn when that is due. The caller holds `session.changing`."""
         if session.session_id not in self._sessions:
             return
-        last = await store.last_turn(session.session_id)
+        end = self._sessions[session.session_id]
+        last = await store.turn(end.turn_id)
         if last is not None and last.state == "running":
-            await settle_lost_turn(store, last, now_ms=self._now_ms())
+            await store.end_turn(replace(end, ended_ms=max(end.ended_ms, self._now_ms())))
         # Also when there is nothing to settle: the commit whose outcome was unknown may have happened.
         row = await store.session(session.session_id)
         assert row is not None, "a session is never taken out of its store"
         session.replace_row(row)
-        self._sessions.discard(session.session_id)
+        del self._sessions[session.session_id]
 
 
 def not_written(unknown: StorageUnknown) -> StorageFailed:

@@ -64,21 +64,21 @@ class Sessions:
         self._live = LiveSessions(self._readable, now_ms=now_ms)
         self._keys = Keys()
         self._transcripts = TranscriptMemory()
-        unsettled = Unsettled(now_ms=now_ms)
+        self._unsettled = Unsettled(now_ms=now_ms)
         self._admission = Admission(
             realm_id,
             live=self._live,
             keys=self._keys,
             agents=agents,
             transcripts=self._transcripts,
-            unsettled=unsettled,
+            unsettled=self._unsettled,
             nursery=nursery,
             now_ms=now_ms,
         )
         self._injection = Injection(
-            live=self._live, keys=self._keys, transcripts=self._transcripts, unsettled=unsettled, now_ms=now_ms
+            live=self._live, keys=self._keys, transcripts=self._transcripts, unsettled=self._unsettled, now_ms=now_ms
         )
-        self._forking = Forking(live=self._live, keys=self._keys, unsettled=unsettled, now_ms=now_ms)
+        self._forking = Forking(live=self._live, keys=self._keys, unsettled=self._unsettled, now_ms=now_ms)
 
     def __repr__(self) -> str:
         return f"<Sessions of {self._realm_id} {self._live!r}>"
@@ -268,7 +268,7 @@ class Sessions:
 
     async def history(self, session_id: SessionId, *, offset: int, limit: int) -> MessagePage:
         """A page of committed messages. Raises SessionNotFound."""
-        store = await self._existing(session_id)
+        store = await self._settled(session_id)
         try:
             return await store.messages(session_id, offset=offset, limit=limit, max_bytes=PAGE_BYTES)
         except KeyError:
@@ -276,7 +276,7 @@ class Sessions:
 
     async def read(self, session_id: SessionId) -> SessionInfo:
         """What `session/read` shows. Raises SessionNotFound."""
-        store = await self._existing(session_id)
+        store = await self._settled(session_id)
         async with self._live.hold(session_id) as session:
             info = cast(SessionInfo, dict(self._summary(session.row, store)))
             info["usage"] = views.usage(session.row.usage)
@@ -299,7 +299,7 @@ class Sessions:
 
     async def turn(self, session_id: SessionId, turn_id: str | None) -> TurnInfo:
         """A turn with its ledger; the last one when none is named. Raises SessionNotFound, SessionNotRunning."""
-        store = await self._existing(session_id)
+        store = await self._settled(session_id)
         async with self._live.hold(session_id):
             row = await (store.turn(turn_id) if turn_id else store.last_turn(session_id))
             if row is None or row.session_id != session_id:
@@ -335,6 +335,12 @@ class Sessions:
         store = await self._readable()
         if store is None:
             raise no_session(session_id)
+        return store
+
+    async def _settled(self, session_id: SessionId) -> RealmStore:
+        """As `_existing`; what could not be stored when it ended is stored now, if it can be."""
+        store = await self._existing(session_id)
+        await self._unsettled.settle_if_possible(store, self._live, session_id)
         return store
 
     async def _writable(self) -> RealmStore:

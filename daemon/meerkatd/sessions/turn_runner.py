@@ -3,8 +3,8 @@
     written ahead ─► run_started ─► the agent's loop ─► one commit ─► run_completed / run_failed ─► done
 
 The outcome is told only after it is durable. A commit that fails is tried again while there is hope, because the turn
-may have cost hours; if it cannot be stored, its caller gets the error with the text that was produced, and the turn is
-later told as lost, from what was written ahead.
+may have cost hours; if it cannot be stored, its caller gets the error with the text that was produced, and it is stored
+when somebody uses the session and the disk takes it again.
 """
 
 import json
@@ -161,7 +161,7 @@ async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -
             end = _turn_end(work, output, bodies, run)
             await _commit_patiently(work.store, end)
         except Exception as failure:
-            _give_up(work, run, _as_error(failure))
+            _give_up(work, output, run, _as_error(failure))
             return
         finally:
             work.turn.open = False
@@ -197,15 +197,18 @@ def _turn_end(work: TurnWork, output: Sequence[Message], bodies: Sequence[str], 
     )
 
 
-def _give_up(work: TurnWork, run: AgentRun | None, failure: MeerkatError) -> None:
-    """The turn cannot be stored: it is told as failed now, and as lost once the store works again."""
+def _give_up(work: TurnWork, output: Sequence[Message], run: AgentRun | None, failure: MeerkatError) -> None:
+    """The turn cannot be stored: it is told as failed now, and stored as such, with what it produced, once the store
+    works again. A daemon that ends before that leaves it to be told as lost."""
     turn, session_id = work.turn, work.session.session_id
     log.error("turn %s could not be stored: %s", turn.turn_id, failure.message)
     text = run.text if run is not None else ""
     work.transcripts.forget(session_id)
-    work.unsettled.add(session_id)
     turn.state, turn.result = "failed", None
     turn.error = failure.with_details(session_id=session_id, turn_id=turn.turn_id, text=text[:_RESCUED_CHARS])
+    late = [*output, _notice(work, f"The turn was stored late: {failure.message}")]
+    bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in late]
+    work.unsettled.add(session_id, _turn_end(work, late, bodies, run))
 
 
 async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:
