@@ -7,6 +7,7 @@ one. Then answers may be any.
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ STAND_IN = "openai/gpt-stand-in"
 # Where servers of one's own listen, on the pages.
 SERVERS_ON_PAGES = ("http://127.0.0.1:11434", "http://127.0.0.1:8080", "http://127.0.0.1:8000")
 
+# Where the web's door listens, on the pages.
+REST_ON_PAGES = "8765"
+
 NOT_PLAYED = frozenset(("text", "json", "sh", ""))
 """Languages of blocks that are checked where they stand and not played."""
 
@@ -43,6 +47,8 @@ class Scene:
         self._local = local
         self._terminals: dict[str, Terminal] = {}
         self._to_real = {HOME_ON_PAGES: str(self._home)} | dict.fromkeys(SERVERS_ON_PAGES, server_url)
+        port = str(free_port())
+        self._to_real |= {f"{before}{REST_ON_PAGES}": f"{before}{port}" for before in ("127.0.0.1:", "--port ")}
         self.environ = {
             "HOME": str(self._home),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -142,6 +148,13 @@ class Scene:
     def _equal(self, text: str) -> str:
         """Numbers of tokens are the local model's own."""
         return re.sub(r"\b\d+\b", "<n>", same(text)) if self._local else text
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def daemon_of(lock: Path) -> psutil.Process | None:

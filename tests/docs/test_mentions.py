@@ -18,6 +18,7 @@ from meerkatd.contract.config_document import json_schema
 from meerkatd.contract.methods import METHODS
 from rkat.argv import prepare
 from rkat.tree import root_command
+from rkat_shims.rest.options import parser as rest_parser
 from rkat_shims.rpc.options import FLAGS as RPC_FLAGS
 
 from .pages import GENERATED, PAGES, ROOT, WRITTEN, Page
@@ -27,6 +28,7 @@ PAGE = pytest.mark.parametrize("page", WRITTEN.values(), ids=lambda page: page.n
 CLI = root_command()
 CONFIG = json_schema()
 DAEMON_FLAGS = set(re.findall(r'"(--[a-z-]+)"', inspect.getsource(settings)))
+REST_FLAGS = {flag for action in rest_parser()._actions for flag in action.option_strings}
 # Of programs that are not ours.
 OTHER_FLAGS = {"-m"}
 SOURCES = "\n".join(
@@ -103,7 +105,7 @@ def test_every_command_on_a_page_exists_with_its_flags(page: Page) -> None:
 @PAGE
 def test_every_flag_on_a_page_exists(page: Page) -> None:
     mentioned = {span.split()[0] for span in page.spans() if re.match("--?[a-z]", span)}
-    assert mentioned <= ALL_FLAGS | DAEMON_FLAGS | OTHER_FLAGS | set(RPC_FLAGS) | {"--help", "-h"}
+    assert mentioned <= ALL_FLAGS | DAEMON_FLAGS | OTHER_FLAGS | REST_FLAGS | set(RPC_FLAGS) | {"--help", "-h"}
 
 
 @PAGE
@@ -148,6 +150,11 @@ def test_every_page_is_linked_from_another_one(page: Page) -> None:
         if other.name != page.name
         for link in other.links()
     )
+
+
+def test_every_flag_of_the_webs_door_is_on_its_page() -> None:
+    text = PAGES["docs/how-to/rest.md"].text
+    assert [flag for flag in sorted(REST_FLAGS) if f"`{flag}`" not in text] == []
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)

@@ -42,6 +42,9 @@ export const ERRORS = {
   "PERMISSION_DENIED": {"rpc": -32057, "retryable": false, "hint": "Look at the path that the message names."},
   "CONFIG_INVALID": {"rpc": -32058, "retryable": false, "hint": "Mend the file at the place that the message names."},
   "REALM_EXISTS": {"rpc": -32059, "retryable": false, "hint": "Delete that one first; it goes to the trash."},
+  "UNAUTHORIZED": {"rpc": -32070, "retryable": false, "hint": "Send `Authorization: Bearer TOKEN`; `rkat-rest` says where the token is when it starts."},
+  "NOT_FOUND": {"rpc": -32071, "retryable": false, "hint": "GET /openapi.json lists what there is."},
+  "METHOD_NOT_ALLOWED": {"rpc": -32072, "retryable": false, "hint": "The header Allow lists those that it takes."},
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

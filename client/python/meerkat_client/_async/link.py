@@ -7,6 +7,7 @@ stopped. Tools count as a need.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import anyio
@@ -93,8 +94,12 @@ class Link:
 
     # Asking
 
-    async def ask(self, ask: Ask[T]) -> T:
+    async def ask(self, ask: Ask[T], *, begun: Callable[[Callable[[], None]], None] | None = None) -> T:
         """Ask and wait. A request that may be repeated outlives the loss of its connection.
+
+        Args:
+            begun: told each time that it was asked, with a function that takes the request back without ceasing to
+                wait for what comes of that.
 
         Raises:
             RkatError: what was answered, or DAEMON_UNAVAILABLE.
@@ -106,7 +111,8 @@ class Link:
             while True:
                 try:
                     connection = await self.ready()
-                    return ask.parse(await self._call(connection, ask.method, ask.params, grace=ask.runs_turn))
+                    result = await self._call(connection, ask.method, ask.params, grace=ask.runs_turn, begun=begun)
+                    return ask.parse(result)
                 except RkatError as error:
                     if self._closed:
                         raise
@@ -161,12 +167,20 @@ class Link:
         return None if connection is None or connection.lost is not None or connection.hung_up() else connection
 
     async def _call(
-        self, connection: Connection, method: str, params: Mapping[str, Any], *, grace: bool = False
+        self,
+        connection: Connection,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        grace: bool = False,
+        begun: Callable[[Callable[[], None]], None] | None = None,
     ) -> Any:
         pending = connection.begin(method, params)
         event = self._waiting[pending] = anyio.Event()
         try:
             self._flush(connection)
+            if begun is not None:
+                begun(partial(self._take_back, connection, pending))
             await event.wait()
         except BaseException:
             connection.take_back(pending)
@@ -178,6 +192,10 @@ class Link:
             del self._waiting[pending]
             connection.forget(pending)
         return pending.result()
+
+    def _take_back(self, connection: Connection, pending: Pending) -> None:
+        connection.take_back(pending)
+        self._flush(connection)
 
     # The client's own tasks
 

@@ -117,6 +117,12 @@ _ROWS = (
              "Mend the file at the place that the message names."),
     ErrorRow("REALM_EXISTS", -32059, 409, 56, False, "state", "A realm with this id exists already.",
              "Delete that one first; it goes to the trash."),
+    ErrorRow("UNAUTHORIZED", -32070, 401, 78, False, "caller", "The request does not carry the right token.",
+             "Send `Authorization: Bearer TOKEN`; `rkat-rest` says where the token is when it starts."),
+    ErrorRow("NOT_FOUND", -32071, 404, 2, False, "caller", "There is nothing at this address.",
+             "GET /openapi.json lists what there is."),
+    ErrorRow("METHOD_NOT_ALLOWED", -32072, 405, 2, False, "caller", "This address does not take this HTTP method.",
+             "The header Allow lists those that it takes."),
 )
 
 # fmt: on
