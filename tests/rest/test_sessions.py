@@ -1,7 +1,7 @@
 """Sessions and turns over HTTP, with their statuses."""
 
 import trio
-from tests.rest.rest_kit import Rest
+from tests.rest.rest_kit import Rest, running_rest
 from tests.support.house import House
 from tests.support.scripted_provider import Gate
 
@@ -192,3 +192,20 @@ async def test_an_idempotency_key_gives_the_first_outcome_again(house: House, re
     assert reply.json["details"]["field"] == "idempotency_key"
     reply = await rest.ask("GET", "/sessions", idempotency_key="k")
     assert (reply.status, reply.code) == (400, "INVALID_PARAMS")
+
+
+async def test_an_external_event_is_any_json_and_needs_the_secret_when_there_is_one(house: House, rest: Rest) -> None:
+    session_id = await created(house, rest)
+    target = f"/sessions/{session_id}/external-events?event_type=build.finished&source=ci"
+    for payload in ({"ok": False}, [1, 2], "text", 7):
+        reply = await rest.ask("POST", target, payload)
+        assert (reply.status, reply.json["queued"]) == (202, True)
+    first = await rest.ask("POST", target, {"n": 1}, idempotency_key="k")
+    again = await rest.ask("POST", target, {"n": 1}, idempotency_key="k")
+    assert (first.json["outcome_type"], again.json["outcome_type"]) == ("accepted", "deduplicated")
+    async with running_rest(house, realm="r", webhook_secret=b"s3cret") as guarded:
+        assert (await guarded.ask("POST", target, {})).code == "UNAUTHORIZED"
+        assert (await guarded.ask("POST", target, {}, x_webhook_secret="S3cret")).code == "UNAUTHORIZED"
+        assert (await guarded.ask("POST", target, {}, x_webhook_secret="s3cret")).status == 202
+        reply = await guarded.ask("POST", target, {}, x_webhook_secret="s3cret", authorization="")
+        assert reply.code == "UNAUTHORIZED", "the secret is no token"

@@ -1,6 +1,7 @@
 """The program's beginning: argv in, exit status out."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -13,7 +14,7 @@ from meerkat_client.errors import RkatError
 from meerkat_client.tools import Toolbox
 from meerkat_client.wire.codes import row
 
-from .app import Door, Shim, make_app
+from .app import Door, Shim
 from .body import Bodies
 from .calls import Calls
 from .events import Feeds
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `rkat-rest` with these arguments (default: those of the process); returns the exit status."""
     logging.basicConfig(level=logging.WARNING, format=f"{NAME}: %(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        options = parse(sys.argv[1:] if argv is None else argv)
+        options = parse(sys.argv[1:] if argv is None else argv, os.environ)
         if options.prints is not None:
             _print(options.prints)
         else:
@@ -71,9 +72,10 @@ def make_door(options: Options, link: Link, token: Token, nursery: trio.Nursery,
         feeds=Feeds(link, nursery),
         watch=Watch(link, nursery),
         bodies=Bodies(),
+        guard=Guard(token.value, frozenset(options.allowed_hosts), options.webhook_secret),
         closing=closing,
     )
-    return Door(make_app(shim), Guard(token.value, frozenset(options.allowed_hosts)))
+    return Door(shim)
 
 
 async def _close_link(link: Link, closing: trio.Event) -> None:

@@ -20,8 +20,8 @@ from .body import Bodies, Disconnected, Receive
 from .calls import Calls
 from .events import Feeds
 from .following import SessionSource
-from .guard import Guard, Head
-from .params import KEY_HEADER, JsonObject, gather
+from .guard import SECRET_HEADER, Guard, Head
+from .params import KEY_HEADER, PAYLOAD, JsonObject, gather
 from .routes import ROUTES, Route
 from .sse import EventResponse, Send
 from .watch import Watch, WatchSource
@@ -53,6 +53,7 @@ class Shim:
     feeds: Feeds
     watch: Watch
     bodies: Bodies
+    guard: Guard
     closing: trio.Event
 
 
@@ -62,9 +63,9 @@ class Door:
     Outside of the framework, so that nothing of a request is looked at before: not its path, not its body.
     """
 
-    def __init__(self, app: FastAPI, guard: Guard) -> None:
-        self._app = app
-        self._guard = guard
+    def __init__(self, shim: Shim) -> None:
+        self._app = make_app(shim)
+        self._guard = shim.guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -160,6 +161,9 @@ def _endpoint(shim: Shim, route: Route) -> Endpoint:
                 return await config.respond(shim.calls, route, params, request)
             case "events" | "watch":
                 return await _stream(shim, route, params, request)
+            case "webhook":
+                outcome = await shim.calls.ask(route, params)
+                return answers.result({"queued": True, **outcome}, status=route.status)
         return answers.result(await shim.calls.ask(route, params), status=route.status)
 
     return endpoint
@@ -169,9 +173,12 @@ async def _params(shim: Shim, route: Route, request: Request) -> JsonObject:
     headers = request.headers
     body: JsonObject = {}
     if route.has_body:
-        read = shim.bodies.read_object
         content_type, length = headers.get("content-type"), headers.get("content-length")
-        body = await read(request.receive, content_type=content_type, length=length)
+        if route.kind == "webhook":
+            shim.guard.check_webhook(headers.getlist(SECRET_HEADER))
+            body = {PAYLOAD: await shim.bodies.read(request.receive, content_type=content_type, length=length)}
+        else:
+            body = await shim.bodies.read_object(request.receive, content_type=content_type, length=length)
         if route.kind == "config":
             body = config.document_in(route, body)
     elif headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:

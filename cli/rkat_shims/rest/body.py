@@ -38,7 +38,14 @@ class Bodies:
         self.held = 0
 
     async def read_object(self, receive: Receive, *, content_type: str | None, length: str | None) -> dict[str, Any]:
-        """The JSON object that a body is; an empty body is an empty one.
+        """The JSON object that a body is; an empty body is an empty one. Raises as `read`."""
+        value = await self.read(receive, content_type=content_type, length=length)
+        if not isinstance(value, dict):
+            raise RkatError("INVALID_PARAMS", "The body must be one JSON object.")
+        return value
+
+    async def read(self, receive: Receive, *, content_type: str | None, length: str | None) -> Any:
+        """The JSON value that a body is; an empty body is an empty object.
 
         Raises:
             RkatError: INVALID_REQUEST, REQUEST_TOO_LARGE, PARSE_ERROR, OVERLOADED.
@@ -57,12 +64,9 @@ class Bodies:
                     hint="Send the header Content-Type: application/json.",
                 )
             try:
-                value = decode_json(text)
+                return decode_json(text)
             except MalformedFrame as error:
                 raise from_wire(error) from error
-        if not isinstance(value, dict):
-            raise RkatError("INVALID_PARAMS", "The body must be one JSON object.")
-        return value
 
     @contextmanager
     def _account(self) -> Any:

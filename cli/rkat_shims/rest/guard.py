@@ -19,6 +19,7 @@ _OWN_FETCHES = (b"none", b"same-origin")
 # Of a request's target and of all its headers together; the server below refuses what is larger than its own buffer.
 MAX_TARGET_BYTES = 8 * 1024
 _SCHEME = b"bearer "
+SECRET_HEADER = "x-webhook-secret"
 
 
 class Guard(NamedTuple):
@@ -27,10 +28,12 @@ class Guard(NamedTuple):
     Attributes:
         token: the secret.
         allowed_hosts: names beyond the loopback's, in lower case; one without a port counts with every port.
+        webhook_secret: what those who tell of external events must know besides; None for nothing.
     """
 
     token: bytes
     allowed_hosts: frozenset[str]
+    webhook_secret: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Guard allowed_hosts={sorted(self.allowed_hosts)}>"
@@ -46,6 +49,18 @@ class Guard(NamedTuple):
         _check_origin(scope.headers, host)
         if not (scope.path in OPEN_PATHS and scope.method == "GET"):
             self._check_token(scope.headers)
+
+    def check_webhook(self, given: list[str]) -> None:
+        """Let somebody tell of an external event, or raise UNAUTHORIZED. Besides the token, not instead of it."""
+        if self.webhook_secret is None:
+            return
+        found = given[0].encode("latin-1", "replace") if len(given) == 1 else b""
+        if not hmac.compare_digest(found, self.webhook_secret):
+            raise RkatError(
+                "UNAUTHORIZED",
+                "The webhook's secret is missing or wrong.",
+                hint="Send the header X-Webhook-Secret with what RKAT_WEBHOOK_SECRET is here.",
+            )
 
     def _check_form(self, scope: "Head") -> None:
         if scope.version not in ("1.0", "1.1"):

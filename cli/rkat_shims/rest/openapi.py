@@ -80,7 +80,7 @@ def _description(method: Method) -> str:
 def _parameters(route: Route, shape: Shape) -> Iterator[JsonObject]:
     for name in shape.in_path:
         yield {"name": name, "in": "path", "required": True, "schema": _plain(shape.fields[name])}
-    if not route.has_body:
+    if route.uses_query:
         for name, schema in shape.in_query.items():
             yield _query(name, schema, required=name in shape.required)
     if shape.takes_key:
@@ -94,6 +94,8 @@ def _headers_of(route: Route) -> Iterator[tuple[str, str]]:
         yield "X-Meerkat-Request-Id", "A name for this request, to cancel it by; one is made up when absent."
     if route.kind in _STREAMS:
         yield "Last-Event-ID", "Go on after this event."
+    if route.kind == "webhook":
+        yield "X-Webhook-Secret", "Must be that of RKAT_WEBHOOK_SECRET, when rkat-rest was started with it."
     if route.kind == "config" and not route.reads:
         yield "If-Match", "Write only if the config still has one of these entity tags; 412 otherwise."
     if route.kind == "config":
@@ -127,6 +129,9 @@ def _plain(schema: Mapping[str, Any]) -> JsonObject:
 
 
 def _body(route: Route, shape: Shape) -> JsonObject:
+    if route.kind == "webhook":
+        whole = {"description": "What happened: any JSON; the model reads it."}
+        return {"required": True, "content": {answers.JSON: {"schema": whole}}}
     required = sorted(shape.required & set(shape.outside))
     schema: JsonObject = {
         "type": "object",

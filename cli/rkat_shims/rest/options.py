@@ -4,8 +4,8 @@ A flag of the public contract that has no meaning here is accepted, and what bec
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NoReturn, cast
 
@@ -31,6 +31,7 @@ class Options:
     Attributes:
         allowed_hosts: names besides those of the loopback by which clients may call this server.
         token_file: None for a new token beside the daemon's socket.
+        webhook_secret: of RKAT_WEBHOOK_SECRET; None when that is not set.
         notes: for stderr: flags that have no effect.
         prints: print this document and end: "openapi" or "docs".
     """
@@ -48,6 +49,7 @@ class Options:
     token_file: str | None = None
     expose_paths: bool = False
     allow_programs: bool = False
+    webhook_secret: bytes | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     prints: str | None = None
 
@@ -116,8 +118,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def parse(arguments: Sequence[str]) -> Options:
-    """The options of a command line.
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
+    """The options of a command line and an environment.
 
     Raises:
         RkatError: INVALID_PARAMS.
@@ -133,7 +135,8 @@ def parse(arguments: Sequence[str]) -> Options:
     if empty is not None:
         raise _invalid(f"--{empty.replace('_', '-')} needs a value that is not empty.")
     found["allowed_hosts"] = tuple(name.lower() for name in found["allowed_hosts"])
-    options = Options(notes=tuple(notes), **found)
+    secret = environ.get("RKAT_WEBHOOK_SECRET", "").encode("utf-8", "surrogateescape") or None
+    options = Options(notes=tuple(notes), webhook_secret=secret, **found)
     _check(options)
     return options
 

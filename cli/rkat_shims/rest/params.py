@@ -23,6 +23,8 @@ KEY_HEADER = "idempotency-key"
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _TRUTHS = {"true": True, "false": False}
 _LABEL = "label"
+# What the whole body of a webhook is.
+PAYLOAD = "payload"
 
 
 class Shape(NamedTuple):
@@ -48,7 +50,7 @@ class Shape(NamedTuple):
     @property
     def in_query(self) -> dict[str, JsonObject]:
         """The fields that a query may have. A key is a header there: it is no part of what an address names."""
-        return {name: schema for name, schema in self.outside.items() if name != "idempotency_key"}
+        return {name: schema for name, schema in self.outside.items() if name not in ("idempotency_key", PAYLOAD)}
 
     @property
     def takes_key(self) -> bool:
@@ -86,7 +88,7 @@ def from_query(route: Route, query: bytes) -> JsonObject:
     Raises:
         RkatError: INVALID_PARAMS.
     """
-    fields = shape_of(route).in_query if not route.has_body else {}
+    fields = shape_of(route).in_query if route.uses_query else {}
     found: JsonObject = {}
     for name, text in _pairs(query):
         if name == _LABEL and "labels" in fields:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 # How a route is answered: by the daemon as it is; by a turn; by the config, with preconditions; by a stream of events.
-Kind = Literal["call", "turn", "config", "events", "watch"]
+# To a webhook something is told, and the whole body is what happened.
+Kind = Literal["call", "turn", "config", "events", "watch", "webhook"]
 
 
 class Route(NamedTuple):
@@ -32,6 +33,11 @@ class Route(NamedTuple):
     @property
     def has_body(self) -> bool:
         return self.verb in ("PUT", "POST", "PATCH")
+
+    @property
+    def uses_query(self) -> bool:
+        """Fields are in the query, because there is no body, or because all of the body is one field."""
+        return not self.has_body or self.kind == "webhook"
 
     @property
     def reads(self) -> bool:
@@ -66,6 +72,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/sessions/{session_id}/events", "session/stream_open", "events"),
     Route("GET", "/sessions/{session_id}/events/latest", "events/latest_cursor", scoped=True),
     Route("GET", "/sessions/{session_id}/events/since", "events/list_since", scoped=True),
+    Route(
+        "POST",
+        "/sessions/{session_id}/external-events",
+        "session/external_event",
+        "webhook",
+        status=202,
+        hidden=frozenset(("blocks", "kind")),
+    ),
     Route("POST", "/sessions/{session_id}/fork", "session/fork_at"),
     Route("GET", "/sessions/{session_id}/history", "session/history"),
     Route("POST", "/sessions/{session_id}/interrupt", "turn/interrupt"),
@@ -82,6 +96,7 @@ ROUTES: tuple[Route, ...] = (
 
 NOT_OVER_REST: Mapping[str, str] = {
     "config/unwatch": "closing GET /config/watch ends the watch",
+    "daemon/examine": "it is about files of this machine, and for `rkat doctor`, which runs there",
     "daemon/stop": "a web door does not end the process that all other clients use; `rkat daemon stop` does",
     "initialize": "rkat-rest sends it once, with the realm of its command line",
     "session/stream_close": "closing GET /sessions/{session_id}/events ends the stream",
