@@ -28,6 +28,7 @@ from .lifecycle.memory import give_memory_back
 from .lifecycle.ready import ReadyPipe
 from .lifecycle.serving import serve_until_left
 from .lifecycle.signals import watch_signals
+from .listener.loopback import LoopbackDoors
 from .listener.unix import UnixListener
 from .methods.context import Services
 from .methods.daemon import process_facts
@@ -149,6 +150,7 @@ class Daemon:
         self._make_agents = make_agents
         self._preload = preload
         self._preloading = False
+        self._doors = LoopbackDoors(settings.runtime_dir)
         self._metrics = Metrics(settings.metrics)
         self._started = trio.current_time()
         self._lock = lock
@@ -176,7 +178,9 @@ class Daemon:
         async with trio.open_nursery() as service:
             await service.start(watch_signals, self._departure, service.cancel_scope.cancel)
             service.start_soon(registry.tend)
-            listener = UnixListener(MethodDispatcher(self._services(registry, service, lambda: listener.connections)))
+            services = self._services(registry, service, lambda: listener.connections)
+            listener = UnixListener(MethodDispatcher(services))
+            await service.start(self._doors.run, listener)
             await self._metrics.start(lambda: self._gauges(registry, listener), service)
             await serve_until_left(
                 self._endpoint,
@@ -215,6 +219,7 @@ class Daemon:
             departure=self._departure,
             connections=connections,
             metrics_url=lambda: self._metrics.url,
+            doors=self._doors,
             preload=preload,
         )
 
@@ -225,6 +230,7 @@ class Daemon:
 
     async def _drain(self, registry: Registry) -> None:
         """Let turns end by themselves up to the deadline, then interrupt them and wait for their commits."""
+        self._doors.stop_accepting()
         await self._turns_end_or_time_is_up(registry)
         interrupted = registry.interrupt_all(
             "interrupted because the daemon was restarted"

@@ -69,7 +69,7 @@ async def test_host_info_is_this_process_and_the_connections_realm(house: House)
         assert info["capabilities"] == await peer.call("runtime/capabilities")
         assert info["health"] == await peer.call("runtime/health")
         assert info["realm"] == await peer.call("realm/current")
-        assert info["endpoints"] == {"unix_socket": house.settings.socket_path}
+        assert info["endpoints"] == {"unix_socket": house.settings.socket_path, "live_ws": []}
 
 
 @holds("CON-6")

@@ -26,9 +26,16 @@ def test_the_contract_version_comes_from_flag_then_environment() -> None:
 
 
 def test_what_a_stock_client_passes_and_has_no_effect_is_told() -> None:
-    options = parse(["--live-ws", "127.0.0.1:0", "--live-webrtc", "--context-root", "/c", "--isolated"], {})
+    options = parse(["--live-ws-scheme", "wss", "--live-webrtc", "--context-root", "/c", "--isolated"], {})
     assert options.isolated
-    assert [note.split()[0] for note in options.notes] == ["--live-ws", "--live-webrtc", "--context-root"]
+    assert [note.split()[0] for note in options.notes] == ["--live-ws-scheme", "--live-webrtc", "--context-root"]
+
+
+def test_a_door_is_asked_for_with_the_pages_that_may_use_it() -> None:
+    page, other = "http://localhost:5173", "http://127.0.0.1:5173"
+    options = parse(["--live-ws=127.0.0.1:0", "--live-ws-origin", page, f"--live-ws-origin={other}"], {})
+    assert (options.live_ws, options.live_ws_origins) == ("127.0.0.1:0", (page, other))
+    assert parse([], {}).live_ws is None
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,8 @@ def test_what_a_stock_client_passes_and_has_no_effect_is_told() -> None:
         ["--tcp", "127.0.0.1:1"],
         ["--allow-remote"],
         ["--realm", "a", "--isolated"],
+        ["--live-ws"],
+        ["--live-ws-origin", "http://localhost:5173"],
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str]) -> None:

@@ -33,10 +33,12 @@ class Link:
 
     Attributes:
         info: the result of `initialize`.
+        door: the result of `daemon/listen`, when the command line asks for a door.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.info: dict[str, Any] = {}
+        self.door: dict[str, Any] | None = None
         self._sock = sock
         self._reader = FrameReader(MAX_REPLY_FRAME)
         self._unsent = bytearray()
@@ -65,6 +67,9 @@ class Link:
                 link.info = link._ask("initialize", params, timeout=left)
                 if tools:
                     link._ask("tools/register", {"tools": list(tools)}, timeout=left)
+                if options.live_ws is not None:
+                    where = {"address": options.live_ws, "origins": list(options.live_ws_origins)}
+                    link.door = link._ask("daemon/listen", where, timeout=left)
                 link._sock.setblocking(False)
                 return link
             except Lost as lost:

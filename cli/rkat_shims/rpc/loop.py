@@ -9,6 +9,7 @@ fills, and its event streams tell the gap. A daemon that does not read fills the
 
 import os
 import select
+import sys
 import time
 
 from meerkat_client.errors import RkatError
@@ -62,6 +63,8 @@ class Loop:
     def run(self) -> int:
         """Run until stdin has ended and what was asked is answered, or nobody reads stdout; the exit status."""
         try:
+            if self._options.live_ws is not None:
+                self._open_door()
             while not self._finished():
                 self._turn()
         finally:
@@ -139,7 +142,7 @@ class Loop:
         elif isinstance(action, Greet):
             link = self._connected(action)
             if link is not None:
-                self._out += self._relay.greeting(action.id, link.info)
+                self._out += self._relay.greeting(action.id, link.info, link.door)
         elif isinstance(action, Forward):
             link = self._connected(action) if action.expected else self._link
             if link is not None:
@@ -171,6 +174,15 @@ class Loop:
                 self._out += self._relay.unsent(action, error)
         return self._link
 
+    def _open_door(self) -> None:
+        """Connect before anything is asked, for whoever waits for the door and asks nothing here."""
+        try:
+            self._link = self._open()
+        except RkatError as error:
+            # Whoever asks something here is told it, too.
+            self._failed = (time.monotonic(), error)
+            print(f"error: {error.message} ({error.code})\n  → {error.hint}", file=sys.stderr, flush=True)
+
     def _open(self) -> Link:
         if self._failed is not None:
             at, error = self._failed
@@ -179,6 +191,9 @@ class Loop:
             self._failed = None
         link = Link.open(self._options, os.environ, realm=self._relay.realm, tools=self._relay.tools)
         self._relay.connected(link.info)
+        if link.door is not None:
+            text = f"rkat-rpc: WebSocket at {link.door['url']} with the token in {link.door['token_path']}"
+            print(text, file=sys.stderr, flush=True)
         for message in link.take_early():
             self._out += self._relay.deliver(message)
         return link

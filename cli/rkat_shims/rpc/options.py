@@ -25,19 +25,26 @@ class Options(NamedTuple):
     backend: str | None = None
     state_root: str | None = None
     default_model: str | None = None
+    live_ws: str | None = None
+    live_ws_origins: tuple[str, ...] = ()
     contract_version: str = CONTRACT_VERSION
     notes: tuple[str, ...] = ()
     text: str | None = None
 
 
 class _Flag(NamedTuple):
-    """One flag: the field of `Options` that it sets, or the reason why it is ignored or refused."""
+    """One flag: the field of `Options` that it sets, or the reason why it is ignored or refused.
+
+    Attributes:
+        many: it may be given more than once, and each value counts.
+    """
 
     field: str | None = None
     metavar: str | None = None
     help: str = ""
     ignored: str = ""
     refused: str = ""
+    many: bool = False
 
 
 _NO_LIVE = "there are no live channels here; everything else works"
@@ -59,8 +66,11 @@ FLAGS: dict[str, _Flag] = {
     "--user-config-root": _Flag(
         None, "DIR", ignored="the user's config is the daemon's; MEERKAT_USER_CONFIG names it when the daemon starts"
     ),
-    "--live-ws": _Flag(None, "ADDR", ignored=_NO_LIVE),
-    "--live-ws-scheme": _Flag(None, "SCHEME", ignored=_NO_LIVE),
+    "--live-ws": _Flag("live_ws", "ADDR", "Open a WebSocket on loopback, such as 127.0.0.1:0; stderr tells where."),
+    "--live-ws-origin": _Flag(
+        "live_ws_origins", "ORIGIN", "Let web pages of this origin use it; may be repeated.", many=True
+    ),
+    "--live-ws-scheme": _Flag(None, "SCHEME", ignored="the WebSocket is ws:// on this machine, and nothing else"),
     "--live-webrtc": _Flag(None, None, ignored=_NO_LIVE),
     "--live-tool-timeout-ms": _Flag(None, "MS", ignored=_NO_LIVE),
     "--tcp": _Flag(None, "ADDR", refused=_NO_TCP),
@@ -75,7 +85,7 @@ def parse(arguments: list[str], environ: Mapping[str, str]) -> Options:
     Raises:
         RkatError: INVALID_PARAMS.
     """
-    found: dict[str, str | bool] = {}
+    found: dict[str, str | bool | tuple[str, ...]] = {}
     notes = []
     waiting = list(reversed(arguments))
     while waiting:
@@ -100,10 +110,14 @@ def parse(arguments: list[str], environ: Mapping[str, str]) -> Options:
             notes.append(f"{name} has no effect: {flag.ignored}.")
         elif flag.metavar is not None and not value:
             raise _invalid(f"{name} needs a value that is not empty.")
+        elif flag.many:
+            found[flag.field] = (*found.get(flag.field, ()), value)  # type: ignore[misc]
         else:
             found[flag.field] = value if flag.metavar is not None else True
     if "realm" in found and "isolated" in found:
         raise _invalid("--realm and --isolated cannot be used together: each of them chooses the realm.")
+    if "live_ws_origins" in found and "live_ws" not in found:
+        raise _invalid("--live-ws-origin says who may use what --live-ws opens, and that is not given.")
     found.setdefault("contract_version", environ.get("MEERKAT_CONTRACT_VERSION", "").strip() or CONTRACT_VERSION)
     return Options(notes=tuple(notes), **found)  # type: ignore[arg-type]
 

@@ -118,14 +118,16 @@ class Relay:
                 return b""
         return error_line(action.id, error)
 
-    def greeting(self, call_id: int | str, info: dict[str, Any]) -> bytes:
+    def greeting(self, call_id: int | str, info: dict[str, Any], door: dict[str, Any] | None) -> bytes:
         """The reply to `initialize`.
 
         Args:
             info: the daemon's own answer to ours.
+            door: what `--live-ws` opened.
         """
         server = {**info["server_info"], "name": SERVER_NAME}
-        return result_line(call_id, {**info, "server_info": server})
+        opened = {} if door is None else {"live_ws": door}
+        return result_line(call_id, {**info, "server_info": server, **opened})
 
     def _request(self, message: dict[str, Any]) -> Action:
         call_id = usable_id(message.get("id"))

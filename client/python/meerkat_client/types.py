@@ -136,6 +136,21 @@ class DaemonExamined(TypedDict):
     findings: list[Finding]
 
 
+class DaemonListen(TypedDict):
+    """`daemon/listen`: open a door on loopback TCP, for as long as this connection is there."""
+
+    address: NotRequired[str]
+    origins: NotRequired[list[str]]
+
+
+class DaemonListening(TypedDict):
+    """Result of `daemon/listen`. `token_path` is the file with the token that is to be shown at `url`."""
+
+    url: str
+    token_path: str
+    origins: list[str]
+
+
 class DaemonStatusParams(TypedDict):
     """`daemon/status`."""
 
@@ -162,6 +177,7 @@ class DaemonStatus(TypedDict):
     state_root: str
     log_path: str
     connections: int
+    doors: list[str]
     open_realms: int
     active_turns: int
     event_streams: int
@@ -787,7 +803,10 @@ class RuntimeHostInfoParams(TypedDict):
 
 
 class RuntimeEndpoints(TypedDict):
+    """`live_ws` has the doors on loopback TCP that clients have opened."""
+
     unix_socket: str
+    live_ws: list[str]
 
 
 class RuntimeHostInfo(TypedDict):

@@ -116,6 +116,7 @@ export const CALLS: Readonly<Record<string, readonly [params: string, result: st
   "config/unwatch": ["ConfigUnwatch", "ConfigUnwatched"],
   "config/watch": ["ConfigWatch", "ConfigWatched"],
   "daemon/examine": ["DaemonExamine", "DaemonExamined"],
+  "daemon/listen": ["DaemonListen", "DaemonListening"],
   "daemon/status": ["DaemonStatusParams", "DaemonStatus"],
   "daemon/stop": ["DaemonStop", "DaemonStopping"],
   "events/latest_cursor": ["EventsLatestCursor", "LatestCursor"],

@@ -119,6 +119,21 @@ export interface DaemonExamined {
   findings: Finding[];
 }
 
+/** `daemon/listen`: open a door on loopback TCP, for as long as this connection is there. */
+export interface DaemonListen {
+  /** Loopback only; port 0 for any that is free. */
+  address?: string;
+  /** Web pages of these origins may connect, and no others. */
+  origins?: string[];
+}
+
+/** Result of `daemon/listen`. `token_path` is the file with the token that is to be shown at `url`. */
+export interface DaemonListening {
+  url: string;
+  tokenPath: string;
+  origins: string[];
+}
+
 /** `daemon/status`. */
 export type DaemonStatusParams = Record<string, never>;
 
@@ -143,6 +158,7 @@ export interface DaemonStatus {
   stateRoot: string;
   logPath: string;
   connections: number;
+  doors: string[];
   openRealms: number;
   activeTurns: number;
   eventStreams: number;
@@ -726,8 +742,10 @@ export interface RuntimeHealth {
 /** `runtime/host_info`. */
 export type RuntimeHostInfoParams = Record<string, never>;
 
+/** `live_ws` has the doors on loopback TCP that clients have opened. */
 export interface RuntimeEndpoints {
   unixSocket: string;
+  liveWs: string[];
 }
 
 /** Result of `runtime/host_info`. `host_id` names this process and no other one. */
@@ -1240,6 +1258,7 @@ export interface Methods {
   "config/unwatch": { params: ConfigUnwatch; result: ConfigUnwatched };
   "config/watch": { params: ConfigWatch; result: ConfigWatched };
   "daemon/examine": { params: DaemonExamine; result: DaemonExamined };
+  "daemon/listen": { params: DaemonListen; result: DaemonListening };
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatus };
   "daemon/stop": { params: DaemonStop; result: DaemonStopping };
   "events/latest_cursor": { params: EventsLatestCursor; result: LatestCursor };

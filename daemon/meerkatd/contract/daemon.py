@@ -1,12 +1,44 @@
-"""The daemon itself: is it well, what does it hold, and the request to stop."""
+"""The daemon itself: is it well, what does it hold, a door for the web, and the request to stop."""
 
-from typing import Annotated, Literal, NotRequired
+import re
+from typing import Annotated, Literal, NamedTuple, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from .base import Params
+from .base import Params, ShortText
 from .finding import Finding
+
+# A page is loaded from one place, in development from a few.
+MAX_ORIGINS = 16
+
+_ADDRESS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+
+
+class Address(NamedTuple):
+    host: str
+    port: int
+
+
+def parse_address(text: str) -> Address:
+    """A loopback address. Raises ValueError with the rule."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError("must be 127.0.0.1:PORT, localhost:PORT or [::1]:PORT, with PORT 0 for any that is free")
+    host = "127.0.0.1" if match[1] == "localhost" else match[1].strip("[]")
+    return Address(host, int(match[2]))
+
+
+def _address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("must be an origin as browsers spell it, such as http://localhost:5173")
+    return text
 
 
 class DaemonStatusParams(Params):
@@ -18,6 +50,17 @@ class DaemonStop(Params):
 
     deadline_seconds: Annotated[float, Field(ge=0, le=3600)] | None = Field(
         None, description="How long running turns may go on; they are interrupted and committed then."
+    )
+
+
+class DaemonListen(Params):
+    """`daemon/listen`: open a door on loopback TCP, for as long as this connection is there."""
+
+    address: Annotated[ShortText, AfterValidator(_address)] = Field(
+        "127.0.0.1:0", description="Loopback only; port 0 for any that is free."
+    )
+    origins: Annotated[list[Annotated[ShortText, AfterValidator(_origin)]], Field(max_length=MAX_ORIGINS)] = Field(
+        [], description="Web pages of these origins may connect, and no others."
     )
 
 
@@ -43,11 +86,20 @@ class DaemonStatus(TypedDict):
     state_root: str
     log_path: str
     connections: int
+    doors: list[str]
     open_realms: int
     active_turns: int
     event_streams: int
     metrics_url: NotRequired[str]
     sqlite_version: NotRequired[str]
+
+
+class DaemonListening(TypedDict):
+    """Result of `daemon/listen`. `token_path` is the file with the token that is to be shown at `url`."""
+
+    url: str
+    token_path: str
+    origins: list[str]
 
 
 class DaemonStopping(TypedDict):

@@ -33,6 +33,12 @@ METHODS: tuple[Method, ...] = (
         "What is wrong with disk, realms and providers, and how to mend it.",
     ),
     Method(
+        "daemon/listen",
+        daemon.DaemonListen,
+        daemon.DaemonListening,
+        "Open a door on loopback TCP, for web pages.",
+    ),
+    Method(
         "daemon/status",
         daemon.DaemonStatusParams,
         daemon.DaemonStatus,

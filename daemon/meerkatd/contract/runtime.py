@@ -69,7 +69,10 @@ class RuntimeHealth(TypedDict):
 
 
 class RuntimeEndpoints(TypedDict):
+    """`live_ws` has the doors on loopback TCP that clients have opened."""
+
     unix_socket: str
+    live_ws: list[str]
 
 
 class RuntimeHostInfo(TypedDict):

@@ -10,7 +10,8 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -21,6 +22,10 @@ from ..protocol.codec import Codec
 from ..protocol.port import Dispatcher
 from ..protocol.pump import ConnectionPump, serve_connection
 from .framed import FramedCodec
+
+if TYPE_CHECKING:
+    # Costs 30 ms to import; see `websocket`.
+    from .websocket import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,8 @@ LEAVE_SECONDS = 0.5
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
 WhoIs = Callable[[socket.socket], Credentials]
+# Finds out the codec of a new connection, and what was read for it; None when the peer has to go.
+Greet = Callable[[socket.socket], Awaitable[tuple[Codec, bytes] | None]]
 
 
 class UnixListener:
@@ -42,7 +49,9 @@ class UnixListener:
     Args:
         dispatcher: makes the methods' side of each connection.
         who_is: tells the peer's credentials.
+        greet: lets a peer in, or not.
         max_connections: above this a new connection is closed at once.
+        local: whether those who get in are told to the methods as this user's own programs.
     """
 
     def __init__(
@@ -50,11 +59,15 @@ class UnixListener:
         dispatcher: Dispatcher,
         *,
         who_is: WhoIs = peer_credentials,
+        greet: Greet | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        local: bool = True,
     ) -> None:
         self._dispatcher = dispatcher
         self._who_is = who_is
+        self._greet = greet or _greet
         self._max_connections = max_connections
+        self._local = local
         self._numbers = itertools.count(1)
         self._open = 0
         self._accepted = 0
@@ -109,6 +122,17 @@ class UnixListener:
         for pump in list(self._pumps):
             pump.cancel_calls()
 
+    def beside(self, greet: Greet, *, max_connections: int) -> "UnixListener":
+        """A listener of a door of another kind, where peers show by `greet` who they are.
+
+        `quiet` of this one waits for its connections, too.
+        """
+        other = UnixListener(
+            self._dispatcher, who_is=_unknown, greet=greet, max_connections=max_connections, local=False
+        )
+        other._pumps, other._numbers = self._pumps, self._numbers
+        return other
+
     async def quiet(self) -> None:
         """Wait until no open connection has a call in flight or an unwritten reply."""
         while busy := [pump for pump in self._pumps if pump.busy]:
@@ -138,11 +162,11 @@ class UnixListener:
         name = trio.lowlevel.current_task().name
         try:
             with sock:
-                greeting = await _greet(sock)
+                greeting = await self._greet(sock)
                 if greeting is None:
                     return
                 codec, received = greeting
-                pump = ConnectionPump(sock, codec, name=name, pid=pid)
+                pump = ConnectionPump(sock, codec, name=name, pid=pid, local=self._local)
                 self._pumps.add(pump)
                 try:
                     await serve_connection(pump, self._dispatcher, received)
@@ -150,6 +174,19 @@ class UnixListener:
                     self._pumps.discard(pump)
         finally:
             self._open -= 1
+
+
+def _unknown(_: socket.socket) -> Credentials:
+    """Nobody knows who is at the other end of TCP; a token takes the place of the kernel's word."""
+    return Credentials(None, os.geteuid())
+
+
+async def greet_web(sock: socket.socket, gate: "Gate") -> tuple[Codec, bytes] | None:
+    """A WebSocket upgrade that passes `gate`, or None when the peer has to go."""
+    with trio.move_on_after(HANDSHAKE_SECONDS):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await _upgrade(sock, await _receive(sock), gate)
+    return None
 
 
 async def _greet(sock: socket.socket) -> tuple[Codec, bytes] | None:
@@ -167,10 +204,10 @@ async def _greet(sock: socket.socket) -> tuple[Codec, bytes] | None:
     return None
 
 
-async def _upgrade(sock: socket.socket, received: bytes) -> tuple[Codec, bytes] | None:
-    from .websocket import Handshake
+async def _upgrade(sock: socket.socket, received: bytes, gate: "Gate | None" = None) -> tuple[Codec, bytes] | None:
+    from .websocket import Handshake, no_browsers
 
-    handshake = Handshake()
+    handshake = Handshake(gate or no_browsers)
     while received:
         response = handshake.feed(received)
         if response and not await _send(sock, response):

@@ -12,7 +12,7 @@ from ..contract.event import EventEnvelope
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
 from ..lifecycle.departure import Departure
-from ..protocol.port import Peer, PeerGone, PeerRefused
+from ..protocol.port import Door, Doors, Peer, PeerGone, PeerRefused
 from ..realms.realm import Realm
 from ..realms.registry import Registry
 from ..realms.removal import Removal
@@ -30,6 +30,7 @@ class Services:
         departure: whether and why the daemon is to leave; ask it to here.
         connections: how many there are.
         metrics_url: of the page for Prometheus; None while there is none.
+        doors: opens ways in beside the Unix socket.
         preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
     """
 
@@ -40,6 +41,7 @@ class Services:
     departure: Departure
     connections: Callable[[], int]
     metrics_url: Callable[[], str | None]
+    doors: Doors
     preload: Callable[[], None]
 
 
@@ -53,6 +55,7 @@ class Context:
         streams: open event streams by id, each with the function that closes it.
         closed_streams: ids of streams that are closed, newest last.
         watches: watches of the config by id, each with the function that ends it.
+        doors: those that it has opened; they close with it.
     """
 
     services: Services
@@ -65,6 +68,7 @@ class Context:
     streams: dict[str, Callable[[], None]] = field(default_factory=dict)
     closed_streams: dict[str, None] = field(default_factory=dict)
     watches: dict[str, Callable[[], None]] = field(default_factory=dict)
+    doors: list[Door] = field(default_factory=list)
     tool_host: "PeerToolHost | None" = None
 
     @property
@@ -100,6 +104,8 @@ class Context:
 
     def ended(self) -> None:
         """The connection is gone."""
+        for door in self.doors:
+            door.close()
         if self.bound is None:
             return
         if self.tool_host is not None:

@@ -1,4 +1,4 @@
-"""The daemon itself: status, examination, stop."""
+"""The daemon itself: status, examination, doors, stop."""
 
 import logging
 import os
@@ -12,11 +12,14 @@ from meerkat_client.wire.version import CONTRACT_VERSION, VERSION
 from ..contract.daemon import (
     DaemonExamine,
     DaemonExamined,
+    DaemonListen,
+    DaemonListening,
     DaemonStatus,
     DaemonStatusParams,
     DaemonStop,
     DaemonStopping,
     ProcessFacts,
+    parse_address,
 )
 from ..doctor.examine import examine_daemon
 from ..lifecycle.departure import Departure
@@ -39,7 +42,8 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
         "socket_path": str(settings.socket_path),
         "state_root": str(settings.state_root),
         "log_path": str(settings.log_path),
-        "connections": services.connections(),
+        "connections": services.connections() + services.doors.connections,
+        "doors": sorted(services.doors.urls),
         "open_realms": services.registry.open_realms,
         "active_turns": services.registry.active_turns,
         "event_streams": services.registry.readers,
@@ -61,6 +65,13 @@ async def examine(context: Context, params: DaemonExamine, call: Call) -> Daemon
             providers=params.providers,
         )
     }
+
+
+async def listen(context: Context, params: DaemonListen, call: Call) -> DaemonListening:
+    host, port = parse_address(params.address)
+    door = context.services.doors.open(host, port, origins=params.origins)
+    context.doors.append(door)
+    return {"url": door.url, "token_path": door.token_path, "origins": list(params.origins)}
 
 
 async def stop(context: Context, params: DaemonStop, call: Call) -> DaemonStopping:

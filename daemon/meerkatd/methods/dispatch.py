@@ -18,7 +18,7 @@ from ..contract.methods import METHODS
 from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
-from . import capability, config, connection, daemon, event, model, realm, runtime, session, stream, tool, turn
+from . import capability, config, connection, daemon, event, model, realm, runtime, session, stream, tool, turn, web
 from .context import Context, Services
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ HANDLERS: dict[str, Handler] = {
     "config/unwatch": config.unwatch,
     "config/watch": config.watch,
     "daemon/examine": daemon.examine,
+    "daemon/listen": daemon.listen,
     "daemon/status": daemon.status,
     "daemon/stop": daemon.stop,
     "events/latest_cursor": event.latest_cursor,
@@ -118,6 +119,8 @@ class MethodConversation:
                 f"There is no method {call.method!r}{f'; did you mean {near[0]!r}?' if near else '.'}",
                 details={"method": call.method},
             )
+        if not self._context.peer.local:
+            web.check(call.method, call.params or {})
         params = check_params(_PARAMS[call.method], call.params)
         realm_bound = self._context.bound
         if realm_bound is None:

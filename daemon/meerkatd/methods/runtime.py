@@ -72,7 +72,10 @@ async def host_info(context: Context, params: RuntimeHostInfoParams, call: Call)
         "capabilities": _capabilities(context),
         "health": await _health(context),
         "realm": context.realm.info(),
-        "endpoints": {"unix_socket": context.services.settings.socket_path},
+        "endpoints": {
+            "unix_socket": context.services.settings.socket_path,
+            "live_ws": sorted(context.services.doors.urls),
+        },
     }
 
 

@@ -4,7 +4,7 @@ The protocol side implements `Peer`; the methods side implements `Dispatcher` an
 are plain CBOR-able values; validation and the mapping from exceptions to error objects happen behind `Conversation`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypedDict
 
 
@@ -62,6 +62,11 @@ class Peer(Protocol):
         """The process at the other end, as the kernel tells it; None where it does not."""
         ...
 
+    @property
+    def local(self) -> bool:
+        """Whether it came through the Unix socket, as a program of this user; false for one with a door's token."""
+        ...
+
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification; waits while this connection's outbox is full.
 
@@ -109,3 +114,46 @@ class Dispatcher(Protocol):
     """Makes a `Conversation` for each connection. One per daemon."""
 
     def conversation(self, peer: Peer) -> Conversation: ...
+
+
+class Door(Protocol):
+    """A way in beside the Unix socket.
+
+    Attributes:
+        url: where it is.
+        token_path: the file with the token that it wants to be shown.
+    """
+
+    url: str
+    token_path: str
+
+    def close(self) -> None:
+        """Close it, and put out everybody who came through it. Does not wait; closing twice is closing once."""
+        ...
+
+
+class Doors(Protocol):
+    """Opens doors. One per daemon."""
+
+    @property
+    def urls(self) -> list[str]:
+        """Of those that are open."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """How many there are through all of them."""
+        ...
+
+    def open(self, host: str, port: int, *, origins: Sequence[str]) -> Door:
+        """Open a door on a loopback address.
+
+        Args:
+            port: 0 for any that is free.
+            origins: of web pages that may connect.
+
+        Raises:
+            InvalidParams, PermissionDenied: nothing can listen there.
+            Overloaded: there are too many.
+        """
+        ...

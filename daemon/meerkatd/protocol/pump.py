@@ -58,13 +58,17 @@ class ConnectionPump:
         codec: what the door does to bytes.
         name: short and unique, for logs.
         pid: of the process at the other end, where the kernel tells.
+        local: see `Peer.local`.
     """
 
-    def __init__(self, sock: socket.socket, codec: Codec, *, name: str, pid: int | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, codec: Codec, *, name: str, pid: int | None = None, local: bool = True
+    ) -> None:
         self._sock = sock
         self._codec = codec
         self._name = name
         self._pid = pid
+        self._local = local
         self._state = Connection()
         self._outbox = Outbox(sock)
         self._items: deque[Item] = deque()
@@ -89,6 +93,10 @@ class ConnectionPump:
     @property
     def pid(self) -> int | None:
         return self._pid
+
+    @property
+    def local(self) -> bool:
+        return self._local
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         """See `Peer.notify`. A checkpoint only while the outbox is full."""

@@ -32,6 +32,12 @@ MAX_IN_FLIGHT = 256
 # keep this below the usual soft limit of open files after it has been raised.
 MAX_CONNECTIONS = 512
 
+# Doors on loopback TCP at a time: each `rkat-rpc --live-ws` has one.
+MAX_DOORS = 32
+
+# Connections through one of them. A page has one or two; whoever has no token must not use up descriptors either.
+MAX_WEB_CONNECTIONS = 128
+
 # listen() backlog: a burst of cold clients that waited for the same daemon.
 BACKLOG = 128
 
