@@ -13,7 +13,7 @@ from meerkat_client.errors import RkatError
 WITH_VALUE = frozenset(
     (
         "-r", "--realm", "--instance", "--realm-backend", "--state-root", "--workspace", "--context-root",
-        "-m", "--model", "-p", "--provider", "--system", "--max-tokens", "--temperature", "--label",
+        "-m", "--model", "-t", "--tools", "-p", "--provider", "--system", "--max-tokens", "--temperature", "--label",
         "--session-label", "--schema", "--schema-retries", "--idempotency-key", "--stdin",
     )
 )  # fmt: skip

@@ -63,6 +63,21 @@ class Options(NamedTuple):
             )
         return {"workspace": os.path.abspath(self.workspace)}
 
+    def folder(self) -> str | None:
+        """The folder whose files a new session's tools may use; None when there is none. Whatever realm is chosen, it
+        is the workspace that one stands in.
+
+        Raises:
+            RkatError: INVALID_PARAMS when the workspace is no folder.
+        """
+        if self.realm is None and not self.isolated:
+            return str(self.choice_of_realm()["workspace"])
+        try:
+            return find_workspace()
+        except RkatError:
+            # The current directory does not exist any more, and the realm was chosen without it.
+            return None
+
     def again(self) -> str:
         """The options that lead back to the same sessions, as words to copy, with a space before each."""
         kept = {"--state-root": self.state_root, "--realm": self.realm, "--workspace": self.workspace}

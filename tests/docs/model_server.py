@@ -26,11 +26,19 @@ ANSWERS = {
     "How many blue widgets are in stock?": "There are 42 blue widgets in stock.",
     "Which book by Melville is about a whale?": '{"title": "Moby-Dick", "year": 1851}',
     "When did Moby-Dick appear?": '{"year": 1851}',
+    "What do my notes say about milk?": "You are to buy milk on Friday.",
+    "Write a shopping list.": "The list is in shopping.txt.",
+    "How many lines has the shopping list?": "It has one line.",
     "Who are you?": "A small model on your own machine.",
 }
 
-TOOL_CALLS = {"How many blue widgets are in stock?": ("stock", {"item": "blue widget"})}
-"""Prompts for which the model calls a tool first, when it is offered one."""
+TOOL_CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "How many blue widgets are in stock?": ("stock", {"item": "blue widget"}),
+    "What do my notes say about milk?": ("read_file", {"path": "notes.txt"}),
+    "Write a shopping list.": ("write_file", {"path": "shopping.txt", "content": "- milk\n"}),
+    "How many lines has the shopping list?": ("shell", {"command": "wc -l <shopping.txt"}),
+}
+"""Prompts for which the model calls a tool first, when it is offered that one."""
 
 
 class ModelServer:
@@ -66,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
-        if prompt in TOOL_CALLS and request["messages"][-1]["role"] != "tool" and request.get("tools"):
+        if prompt in TOOL_CALLS and request["messages"][-1]["role"] != "tool" and _offered(request, prompt):
             self._call_tool(*TOOL_CALLS[prompt])
         else:
             self._say(answer)
@@ -110,6 +118,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Nothing: what went wrong shows in the page's output."""
+
+
+def _offered(request: dict[str, Any], prompt: str) -> bool:
+    return any(tool["function"]["name"] == TOOL_CALLS[prompt][0] for tool in request.get("tools", ()))
 
 
 def _last_prompt(messages: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from meerkatd.agent.agents import AgentDefaults
+from meerkatd.agent.agents import AgentDefaults, ToolScope
 from meerkatd.agent.credentials import Credentials
 from meerkatd.agent.loop import ToolBox
 from meerkatd.agent.models import Endpoint
@@ -25,7 +25,11 @@ from meerkatd.agent.port import (
     TextDelta,
     TokenUsage,
 )
+from meerkatd.agent.tools.builtin import BuiltinTools
+from meerkatd.agent.tools.builtin.shell import ShellSettings
 from meerkatd.agent.tools.callback import CallbackTools
+from meerkatd.agent.tools.levels import level_of
+from meerkatd.agent.tools.toolbox import DEFAULT_TIMEOUT_SECONDS, Toolbox
 from meerkatd.errors import MeerkatError
 
 
@@ -120,14 +124,20 @@ class ScriptedProvider:
 class ScriptedAgents:
     """`agent.agents.Agents` that leads every model to one scripted provider."""
 
-    def __init__(self, provider: ScriptedProvider, tools: ToolBox | None = None) -> None:
+    def __init__(self, provider: ScriptedProvider, tools: CallbackTools | None = None) -> None:
         self._provider = provider
         self._tools = tools if tools is not None else CallbackTools()
         self.refusal: MeerkatError | None = None
 
-    @property
-    def tools(self) -> ToolBox:
-        return self._tools
+    def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
+        builtin = BuiltinTools(
+            level_of(scope.level, workspace=scope.workspace, kind=endpoint.kind),
+            workspace=scope.workspace,
+            tasks=scope.tasks,
+            shell=ShellSettings,
+            timeout=lambda name: DEFAULT_TIMEOUT_SECONDS,
+        )
+        return Toolbox([self._tools, builtin])
 
     def defaults(self) -> AgentDefaults:
         return AgentDefaults(generation=4)

@@ -4,7 +4,7 @@ import typer
 
 from ..tree import BRANCH, Leaf
 from .resume import resume
-from .run import Key, MaxTokens, Model, PromptArgument, Provider, Stdin, Stream, Temperature
+from .run import Key, MaxTokens, Model, PromptArgument, Provider, Stdin, Stream, Temperature, Tools
 
 app = typer.Typer(**BRANCH)
 
@@ -17,6 +17,7 @@ def continue_(
     provider: Provider = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    tools: Tools = None,
     stream: Stream = None,
     stdin: Stdin = "auto",
     idempotency_key: Key = None,
@@ -30,6 +31,7 @@ def continue_(
         provider=provider,
         max_tokens=max_tokens,
         temperature=temperature,
+        tools=tools,
         stream=stream,
         stdin=stdin,
         idempotency_key=idempotency_key,

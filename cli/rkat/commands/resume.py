@@ -21,6 +21,7 @@ from .run import (
     Stdin,
     Stream,
     Temperature,
+    Tools,
     run_turn,
 )
 
@@ -36,6 +37,7 @@ def resume(
     provider: Provider = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    tools: Tools = None,
     schema: Schema = None,
     schema_retries: SchemaRetries = None,
     stream: Stream = None,
@@ -53,6 +55,7 @@ def resume(
         "provider": provider,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "tools": tools,
         "output_schema": read_schema(schema),
         "structured_output_retries": schema_retries,
         "idempotency_key": idempotency_key,

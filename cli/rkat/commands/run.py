@@ -54,6 +54,14 @@ Key = Annotated[
         "--idempotency-key", metavar="KEY", help="The same key with the same request gives the first outcome again."
     ),
 ]
+Tools = Annotated[
+    Literal["none", "safe", "workspace", "full"] | None,
+    typer.Option(
+        "--tools",
+        "-t",
+        help="What built-in tools may do: read files (safe), also write them (workspace), also run commands (full).",
+    ),
+]
 Stdin = Annotated[
     Literal["auto", "off"], typer.Option("--stdin", help="`off` leaves a pipe alone when there is a prompt.")
 ]
@@ -70,6 +78,7 @@ def run(
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    tools: Tools = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", "--session-label", metavar="K=V", help="Label; repeatable.")
     ] = None,
@@ -97,6 +106,8 @@ def run(
         "temperature": temperature,
         "output_schema": read_schema(schema),
         "structured_output_retries": schema_retries,
+        "tools": tools,
+        "workspace": options.folder(),
         "labels": parse_labels(label or ()) or None,
         "initial_turn": "deferred" if deferred else None,
         "idempotency_key": idempotency_key,

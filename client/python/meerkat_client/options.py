@@ -49,6 +49,7 @@ class TurnOptions(TypedDict, total=False):
 
     `output_schema` is JSON Schema of the answer, which is then in the result as `structured_output`, and
     `structured_output_retries` how often an answer that does not fit is asked for again (2).
+    `tools` is how much the built-in tools may do.
 
     A key of one's own makes a request safe to repeat from another process; without one the client makes one up.
     """
@@ -60,13 +61,21 @@ class TurnOptions(TypedDict, total=False):
     provider_params: dict[str, Any] | None
     output_schema: dict[str, Any] | None
     structured_output_retries: int | None
+    tools: Literal["none", "safe", "workspace", "full"] | None
     idempotency_key: str | None
 
 
 class CreateOptions(TurnOptions, total=False):
-    """Options of a session; they hold for all of its turns."""
+    """Options of a session; they hold for all of its turns.
+
+    `workspace` is the folder that the built-in tools work in, absolute; `enable_builtins` and `enable_shell` are the
+    public contract's spelling of `tools`.
+    """
 
     system_prompt: str | None
+    workspace: str | None
+    enable_builtins: bool | None
+    enable_shell: bool | None
     labels: dict[str, str] | None
 
 

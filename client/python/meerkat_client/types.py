@@ -428,6 +428,14 @@ class EventsSnapshot(TypedDict):
     scope: ScopeParams
 
 
+class Task(TypedDict):
+    """One task of a session's list."""
+
+    id: int
+    text: str
+    state: Literal["pending", "in_progress", "completed", "cancelled"]
+
+
 class ActiveTurn(TypedDict):
     """The turn that runs. `cursor` is the place before its first event."""
 
@@ -501,6 +509,9 @@ class SessionInfo(TypedDict):
     config_generation: int
     labels: NotRequired[dict[str, str]]
     usage: Usage
+    workspace: NotRequired[str]
+    tools: NotRequired[Literal["none", "safe", "workspace", "full"]]
+    tasks: NotRequired[list[Task]]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]
@@ -858,6 +869,10 @@ class SessionCreate(TypedDict):
     provider_params: NotRequired[dict[str, Any] | None]
     output_schema: NotRequired[dict[str, Any] | None]
     structured_output_retries: NotRequired[int | None]
+    tools: NotRequired[Literal["none", "safe", "workspace", "full"] | None]
+    enable_builtins: NotRequired[bool | None]
+    enable_shell: NotRequired[bool | None]
+    workspace: NotRequired[str | None]
     labels: NotRequired[dict[str, str] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
@@ -1216,6 +1231,7 @@ class TurnStart(TypedDict):
     provider_params: NotRequired[dict[str, Any] | None]
     output_schema: NotRequired[dict[str, Any] | None]
     structured_output_retries: NotRequired[int | None]
+    tools: NotRequired[Literal["none", "safe", "workspace", "full"] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
 

@@ -88,7 +88,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "SessionEvent": {"event": "EventEnvelope"},
   "SessionForked": {"cache_inheritance": "CacheInheritance"},
   "SessionHistory": {"messages": "SystemMessage|SystemNotice|UserMessage|AssistantMessage|ToolResultsMessage"},
-  "SessionInfo": {"usage": "Usage", "active_turn": "ActiveTurn", "last_turn": "TurnInfo"},
+  "SessionInfo": {"usage": "Usage", "tasks": "Task", "active_turn": "ActiveTurn", "last_turn": "TurnInfo"},
   "SessionPage": {"sessions": "SessionSummary"},
   "SessionSnapshot": {"session": "SessionInfo"},
   "StreamEvent": {"event": "EventEnvelope"},

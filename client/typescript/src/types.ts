@@ -399,6 +399,13 @@ export interface EventsSnapshot {
   scope: ScopeParams;
 }
 
+/** One task of a session's list. */
+export interface Task {
+  id: number;
+  text: string;
+  state: "pending" | "in_progress" | "completed" | "cancelled";
+}
+
 /** The turn that runs. `cursor` is the place before its first event. */
 export interface ActiveTurn {
   turnId: string;
@@ -466,6 +473,9 @@ export interface SessionInfo {
   configGeneration: number;
   labels?: Record<string, string>;
   usage: Usage;
+  workspace?: string;
+  tools?: "none" | "safe" | "workspace" | "full";
+  tasks?: Task[];
   systemPrompt?: string;
   outputSchema?: Record<string, unknown>;
   lastAssistantText?: string;
@@ -800,6 +810,14 @@ export interface SessionCreate {
   /** What the answer of each turn has to be. */
   outputSchema?: Record<string, unknown> | null;
   structuredOutputRetries?: number | null;
+  /** How much the built-in tools may do; the config's `tools.level` when absent. */
+  tools?: "none" | "safe" | "workspace" | "full" | null;
+  /** The same: true is `safe`, false is `none`. Or use `tools`. */
+  enableBuiltins?: boolean | null;
+  /** The same: true is `full`. */
+  enableShell?: boolean | null;
+  /** The folder, absolute, that the built-in tools work in; default that of `initialize`. */
+  workspace?: string | null;
   labels?: Record<string, string> | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
@@ -1154,6 +1172,8 @@ export interface TurnStart {
   /** As for `session/create`, for this turn. */
   outputSchema?: Record<string, unknown> | null;
   structuredOutputRetries?: number | null;
+  /** How much the built-in tools may do in this turn; the session's level when absent. */
+  tools?: "none" | "safe" | "workspace" | "full" | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
   idempotencyKey?: string | null;

@@ -3,18 +3,20 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..contract.tool import ToolLevel
 from .credentials import Credentials
 from .loop import MAX_CONCURRENT_TOOLS, MAX_MODEL_CALLS, ToolBox
 from .models import Endpoint
 from .port import Provider
 from .structured import DEFAULT_RETRIES
+from .tools.builtin.tasks import TaskList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentDefaults:
     """What the realm's config says about agents, for sessions that do not say otherwise.
 
-    `generation` is that of the config these values are from.
+    `generation` is that of the config these values are from. `tools` is None for what `levels.level_of` makes of it.
     """
 
     generation: int = 0
@@ -25,13 +27,30 @@ class AgentDefaults:
     structured_output_retries: int = DEFAULT_RETRIES
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
+    tools: ToolLevel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolScope:
+    """The turn for which tools are put together.
+
+    Attributes:
+        level: of the built-in ones; None where nobody has chosen any.
+        workspace: the folder for files, absolute and without links; None for none.
+        tasks: the session's task list.
+    """
+
+    level: ToolLevel | None
+    workspace: str | None
+    tasks: TaskList
 
 
 class Agents(Protocol):
     """Resolves models and opens providers for the turns of one realm."""
 
-    @property
-    def tools(self) -> ToolBox: ...
+    def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
+        """The tools of one turn, which the model of `endpoint` is going to use."""
+        ...
 
     def defaults(self) -> AgentDefaults: ...
 

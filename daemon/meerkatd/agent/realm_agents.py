@@ -4,14 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import MeerkatError
-from .agents import AgentDefaults
+from .agents import AgentDefaults, ToolScope
 from .credentials import Credentials
 from .loop import ToolBox
 from .models import Endpoint, ModelSettings, resolve
 from .port import Provider
 from .provider_pool import ProviderPool
 from .providers import RetryPolicy, Timeouts
-from .tools.callback import CALLBACK_TIMEOUT_SECONDS
+from .tools.builtin import BuiltinTools
+from .tools.callback import CallbackTools
+from .tools.levels import level_of
+from .tools.settings import ToolSettings
+from .tools.toolbox import Toolbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,7 @@ class AgentSettings:
     """What the config of a realm says, as far as agents care.
 
     Attributes:
-        callback_timeout: seconds that a client may take to carry out a tool.
+        tools: how tools are carried out.
         problem: makes the error of whoever wants to begin a turn, while the config cannot be used.
     """
 
@@ -28,7 +32,7 @@ class AgentSettings:
     credentials: Credentials = field(default_factory=Credentials)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
-    callback_timeout: float = CALLBACK_TIMEOUT_SECONDS
+    tools: ToolSettings = field(default_factory=ToolSettings)
     problem: Callable[[], MeerkatError] | None = None
 
 
@@ -36,6 +40,7 @@ class RealmAgents:
     """`agents.Agents` for one realm.
 
     Args:
+        callbacks: the tools of the realm's clients.
         settings: asked at each use, so that a config that changed counts from the next turn on.
         daemon_credentials: of the daemon's own environment; the last resort.
     """
@@ -43,19 +48,26 @@ class RealmAgents:
     def __init__(
         self,
         pool: ProviderPool,
-        tools: ToolBox,
+        callbacks: CallbackTools,
         *,
         settings: Callable[[], AgentSettings],
         daemon_credentials: Credentials,
     ) -> None:
         self._pool = pool
-        self._tools = tools
+        self._callbacks = callbacks
         self._settings = settings
         self._daemon_credentials = daemon_credentials
 
-    @property
-    def tools(self) -> ToolBox:
-        return self._tools
+    def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
+        level = level_of(scope.level, self.defaults().tools, workspace=scope.workspace, kind=endpoint.kind)
+        builtin = BuiltinTools(
+            level,
+            workspace=scope.workspace,
+            tasks=scope.tasks,
+            shell=lambda: self._settings().tools.shell,
+            timeout=lambda name: self._settings().tools.timeout_of(name),
+        )
+        return Toolbox([self._callbacks, builtin])
 
     def defaults(self) -> AgentDefaults:
         return self._settings().defaults

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from .base import JsonObject, ShortText, Text
+from .tool import ToolLevel, ToolName
 from .turn import OutputRetries
 
 # Longer waits than a day are mistakes of a unit.
@@ -34,6 +35,8 @@ MAX_MODEL_CALLS = 10_000
 MAX_RETRIES = 20
 MAX_CONCURRENT_TOOLS = 100
 MAX_SERVERS = 100
+# Names of tools with a rule of their own.
+MAX_TOOL_RULES = 200
 # Room for a signed token as a key; a key of a few KiB has to fit into an HTTP header.
 MAX_KEY_CHARS = 8192
 
@@ -218,10 +221,25 @@ class TimeoutsSection(Section):
 class ToolsSection(Section):
     """How tools are carried out."""
 
+    level: ToolLevel | None = Field(
+        default=None,
+        description="How much the built-in tools may do, unless a request says; `safe` where there is a workspace.",
+    )
     callback_timeout: Limit | None = Field(default=None, description="How long a client may take to carry out a tool.")
+    default_timeout: Limit | None = Field(default=None, description="How long a call of any other tool may take.")
+    tool_timeouts: Annotated[dict[ToolName, Limit], Field(max_length=MAX_TOOL_RULES)] = Field(
+        default_factory=dict, description="The same for the tools of these names."
+    )
     max_concurrent: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_TOOLS)] | None = Field(
         default=None, description="Tool calls of one answer that run together."
     )
+
+
+class ShellSection(Section):
+    """The built-in tool `shell`, which needs the level `full`."""
+
+    program: FilePath | None = Field(default=None, description="Takes -c COMMAND; default bash, else sh.")
+    timeout: Limit | None = Field(default=None, description="For a command that says nothing about it.")
 
 
 class ConfigDocument(Section):
@@ -233,6 +251,7 @@ class ConfigDocument(Section):
     retry: RetrySection = Field(default_factory=RetrySection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     tools: ToolsSection = Field(default_factory=ToolsSection)
+    shell: ShellSection = Field(default_factory=ShellSection)
 
 
 def json_schema() -> dict[str, Any]:

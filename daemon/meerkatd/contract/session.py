@@ -18,6 +18,7 @@ from .base import (
     Text,
 )
 from .message import Message
+from .tool import Task, ToolLevel
 from .turn import ActiveTurn, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
 
 
@@ -36,9 +37,34 @@ class SessionCreate(Params):
     provider_params: JsonObject | None = Field(None, description="Merged into the provider's request as they are.")
     output_schema: OutputSchema | None = Field(None, description="What the answer of each turn has to be.")
     structured_output_retries: OutputRetries | None = None
+    tools: ToolLevel | None = Field(
+        None, description="How much the built-in tools may do; the config's `tools.level` when absent."
+    )
+    enable_builtins: bool | None = Field(None, description="The same: true is `safe`, false is `none`. Or use `tools`.")
+    enable_shell: bool | None = Field(None, description="The same: true is `full`.")
+    workspace: Annotated[Text, Field(max_length=4096)] | None = Field(
+        None, description="The folder, absolute, that the built-in tools work in; default that of `initialize`."
+    )
     labels: Labels | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
+
+    @model_validator(mode="after")
+    def _one_level(self) -> "SessionCreate":
+        if self.tools is not None and (self.enable_builtins is not None or self.enable_shell is not None):
+            raise ValueError("tools cannot be used together with enable_builtins or enable_shell")
+        if self.enable_shell and self.enable_builtins is False:
+            raise ValueError("enable_shell needs the built-in tools, which enable_builtins turns off")
+        return self
+
+    @property
+    def level(self) -> ToolLevel | None:
+        """The level that was chosen, however it was spelled."""
+        if self.enable_shell:
+            return "full"
+        if self.enable_builtins is not None:
+            return "safe" if self.enable_builtins else "none"
+        return self.tools
 
 
 class SessionList(Params):
@@ -146,6 +172,9 @@ class SessionInfo(SessionSummary):
     """What `session/read` gives: the list's row and more."""
 
     usage: Usage
+    workspace: NotRequired[str]
+    tools: NotRequired[ToolLevel]
+    tasks: NotRequired[list[Task]]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]

@@ -1,6 +1,6 @@
-"""Callback tools: tools that a connected client carries out."""
+"""Tools: how much the built-in ones may do, the task list, and those that a connected client carries out."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
@@ -9,6 +9,20 @@ from .base import JsonObject, Params, Text
 
 # The pattern is what all providers accept as a function's name.
 ToolName = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+ToolLevel = Literal["none", "safe", "workspace", "full"]
+"""none: no built-in tools. safe: read, list and search files, the task list. workspace: write and patch files, too.
+full: a shell, too."""
+
+TaskState = Literal["pending", "in_progress", "completed", "cancelled"]
+
+
+class Task(TypedDict):
+    """One task of a session's list."""
+
+    id: int
+    text: str
+    state: TaskState
 
 
 class ToolDefinition(Params):

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from .base import IdempotencyKey, JsonObject, Params, SessionRef, ShortText, Text
+from .tool import ToolLevel
 
 
 class PromptText(Params):
@@ -55,6 +56,9 @@ class TurnStart(Params):
     provider_params: JsonObject | None = None
     output_schema: OutputSchema | None = Field(None, description="As for `session/create`, for this turn.")
     structured_output_retries: OutputRetries | None = None
+    tools: ToolLevel | None = Field(
+        None, description="How much the built-in tools may do in this turn; the session's level when absent."
+    )
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
 

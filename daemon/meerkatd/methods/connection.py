@@ -34,6 +34,7 @@ async def initialize(context: Context, params: Initialize, call: Call) -> Initia
     context.bound = realm
     context.credentials = credentials
     context.instance_id = params.instance_id
+    context.workspace = _folder(params.workspace)
     context.contract_version = params.contract_version or CONTRACT_VERSION
     if params.client is not None:
         context.client = params.client.model_dump(exclude_none=True)
@@ -63,6 +64,11 @@ def _realm_of(params: Initialize) -> tuple[RealmId, Origin]:
             raise InvalidParams("workspace: must be an absolute path.", details={"field": "workspace"})
         return workspace_realm_id(params.workspace), "workspace"
     return generated_realm_id(), "generated"
+
+
+def _folder(workspace: str | None) -> str | None:
+    """The workspace's folder. One that is gone still names its realm; there are just no files in it."""
+    return os.path.realpath(workspace) if workspace is not None and os.path.isdir(workspace) else None
 
 
 def _answer(context: Context, params: Initialize, backend: str | None) -> Initialized:

@@ -51,6 +51,7 @@ class Context:
 
     Attributes:
         realm: bound by `initialize`.
+        workspace: the folder of sessions that name none themselves, absolute and without links.
         contract_version: of the public contract, as it was announced to this connection.
         streams: open event streams by id, each with the function that closes it.
         closed_streams: ids of streams that are closed, newest last.
@@ -63,6 +64,7 @@ class Context:
     bound: Realm | None = None
     client: dict[str, Any] = field(default_factory=dict)
     instance_id: str | None = None
+    workspace: str | None = None
     contract_version: str = CONTRACT_VERSION
     credentials: Credentials = field(default_factory=Credentials)
     streams: dict[str, Callable[[], None]] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from ..sessions.external_event import ExternalEvent, event_id
 from ..sessions.request import AgentOptions
 from .context import Context
 from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, wait_or_refuse
+from .workspace import workspace_of
 
 
 async def create(context: Context, params: SessionCreate, call: Call) -> RunResult | SessionDeferred:
@@ -49,6 +50,8 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
             provider_params=params.provider_params,
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
+            tools=params.level,
+            workspace=workspace_of(params.workspace) or context.workspace,
         ),
         labels=dict(params.labels or {}),
         deferred=params.initial_turn == "deferred",

@@ -39,6 +39,7 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
             provider_params=params.provider_params,
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
+            tools=params.tools,
         ),
         keyed=keyed("turn/start", params, session_id=session_id),
     )

@@ -90,7 +90,7 @@ class Realm:
         self.last_used = trio.current_time()
         self.config = ConfigCell(realm_id, files=self._config_files, create=lambda: self.store(True))
         self.settings = RealmSettings(self.config, user_config)
-        self.tools = CallbackTools(timeout=lambda: self.settings.get().callback_timeout)
+        self.tools = CallbackTools(timeout=lambda name: self.settings.get().tools.callback_timeout_of(name))
         self.agents = make_agents(self)
         self.sessions = Sessions(realm_id, store=self.store, agents=self.agents, nursery=nursery)
 

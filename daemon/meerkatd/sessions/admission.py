@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import trio
 
-from ..agent.agents import Agents
+from ..agent.agents import Agents, ToolScope
 from ..agent.loop import AgentRun
 from ..agent.models import Endpoint
 from ..agent.port import ModelRequest
@@ -30,6 +30,7 @@ from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
 from .structured import structured_output
+from .tasks import SessionTasks
 from .transcript import Joined, TranscriptMemory
 from .turn import Turn
 from .turn_runner import TurnWork, run_turn
@@ -251,6 +252,9 @@ class Admission:
         session.forget_old_events(turn)
         defaults = self._agents.defaults()
         meta = session.meta
+        scope = ToolScope(
+            level=options.tools or meta.tools, workspace=meta.workspace, tasks=SessionTasks(store, session)
+        )
 
         async def boundary() -> Sequence[Message]:
             await self._reserve_events(store, session)
@@ -271,7 +275,7 @@ class Admission:
             return AgentRun(
                 provider=provider,
                 request=request,
-                tools=self._agents.tools,
+                tools=self._agents.toolbox(scope, endpoint),
                 ledger=StoredLedger(store, turn.turn_id),
                 boundary=boundary,
                 emit=session.events.append,
@@ -317,6 +321,8 @@ class Admission:
             provider_params=options.provider_params or {},
             output_schema=options.output_schema,
             structured_output_retries=options.structured_output_retries,
+            tools=options.tools,
+            workspace=options.workspace,
             staged=prompt if deferred else None,
             surface=caller.holder["surface"],
             instance_id=caller.holder.get("instance_id"),

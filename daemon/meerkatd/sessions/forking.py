@@ -73,6 +73,7 @@ def _fork_row(source: Session, caller: Caller, at_ms: int) -> SessionRow:
         source.meta,
         staged=None,
         injected=(),
+        tasks=(),
         surface=caller.holder["surface"],
         instance_id=caller.holder.get("instance_id"),
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..contract.message import AddedMessage, Content
+from ..contract.tool import Task, ToolLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,9 @@ class SessionMeta:
         title: the first words of its first prompt.
         output_schema: what the answer of each turn has to be, as the request said it.
         structured_output_retries: how often an answer that does not fit is asked for again.
+        tools: level of its built-in tools; None for the config's.
+        workspace: the folder of its tools for files.
+        tasks: its task list.
         staged: the prompt of a deferred session until its first turn takes it.
         injected: messages that were added while a turn runs; its commit puts them into the transcript.
         surface, instance_id: who created it.
@@ -32,6 +36,9 @@ class SessionMeta:
     provider_params: dict[str, Any] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
     structured_output_retries: int | None = None
+    tools: ToolLevel | None = None
+    workspace: str | None = None
+    tasks: Sequence[Task] = ()
     staged: Content | None = None
     injected: Sequence[AddedMessage] = ()
     surface: str = ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agent.credentials import Credentials
+from ..contract.tool import ToolLevel
 from ..contract.turn import Holder
 from ..store.api import KeyRow
 
@@ -18,7 +19,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """What a request says about the agent; None leaves what the session (or the config) has."""
+    """What a request says about the agent; None leaves what the session (or the config) has.
+
+    `workspace` is absolute and without links; it counts for a new session alone.
+    """
 
     model: str | None = None
     provider: str | None = None
@@ -28,6 +32,8 @@ class AgentOptions:
     provider_params: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
     structured_output_retries: int | None = None
+    tools: ToolLevel | None = None
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,6 +281,12 @@ class Sessions:
             info = cast(SessionInfo, dict(self._summary(session.row, store)))
             info["usage"] = views.usage(session.row.usage)
             info["cursor"] = session.events.last
+            if session.meta.workspace is not None:
+                info["workspace"] = session.meta.workspace
+            if session.meta.tools is not None:
+                info["tools"] = session.meta.tools
+            if session.meta.tasks:
+                info["tasks"] = list(session.meta.tasks)
             if session.meta.system_prompt is not None:
                 info["system_prompt"] = session.meta.system_prompt
             if session.meta.output_schema is not None:

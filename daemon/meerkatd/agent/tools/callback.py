@@ -4,6 +4,7 @@ A realm has one set of them: a turn that calls a tool asks the connection that r
 started from. A client that fails, takes too long or goes away is a tool error that the model sees; nothing hangs on it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -29,13 +30,13 @@ class ToolHost(Protocol):
 
 
 class CallbackTools:
-    """The callback tools of one realm; a `ToolBox` for its turns.
+    """The callback tools of one realm; a `toolbox.ToolSource` for its turns.
 
     Args:
-        timeout: seconds that a client may take for a call; asked at each.
+        timeout: seconds that a client may take for a call of the tool of that name; asked at each.
     """
 
-    def __init__(self, *, timeout: Callable[[], float] = lambda: CALLBACK_TIMEOUT_SECONDS) -> None:
+    def __init__(self, *, timeout: Callable[[str], float] = lambda name: CALLBACK_TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
         self._offers: dict[str, tuple[ToolSpec, ToolHost]] = {}
 
@@ -51,11 +52,14 @@ class CallbackTools:
     def specs(self) -> Sequence[ToolSpec]:
         return [spec for spec, _ in self._offers.values()]
 
+    def timeout(self, name: str) -> float:
+        return math.inf
+
     async def call(self, name: str, arguments: dict[str, Any], *, call_id: str) -> ToolOutcome:
         offer = self._offers.get(name)
         if offer is None:
             return ToolOutcome(content=f"There is no tool named {name!r} (any more).", is_error=True)
-        timeout = self._timeout()
+        timeout = self._timeout(name)
         try:
             content, is_error = await offer[1].execute(call_id, name, arguments, timeout=timeout)
         except TimeoutError:

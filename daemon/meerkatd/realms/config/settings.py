@@ -14,7 +14,9 @@ from ...agent.credentials import Credentials, ProviderAccess
 from ...agent.models import ModelSettings, ServerSettings
 from ...agent.providers import RetryPolicy, Timeouts
 from ...agent.realm_agents import AgentSettings
-from ...agent.tools.callback import CALLBACK_TIMEOUT_SECONDS
+from ...agent.tools.builtin.shell import MARGIN_SECONDS, ShellSettings
+from ...agent.tools.builtin.shell import MAX_SECONDS as MAX_SHELL_SECONDS
+from ...agent.tools.settings import ToolSettings
 from ...contract.config_document import ConfigDocument
 from ...errors import ConfigInvalid, MeerkatError
 from .cell import ConfigCell, ConfigVersion
@@ -46,7 +48,7 @@ def with_defaults(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _defaults() -> dict[str, Any]:
-    retry, timeouts, agents = RetryPolicy(), Timeouts(), AgentDefaults()
+    retry, timeouts, agents, tools = RetryPolicy(), Timeouts(), AgentDefaults(), ToolSettings()
     return {
         "agent": {
             "max_model_calls": agents.max_model_calls,
@@ -63,7 +65,12 @@ def _defaults() -> dict[str, Any]:
             "idle": timeouts.idle,
             "connect": timeouts.connect,
         },
-        "tools": {"callback_timeout": CALLBACK_TIMEOUT_SECONDS, "max_concurrent": agents.max_concurrent_tools},
+        "tools": {
+            "callback_timeout": tools.callback_timeout,
+            "default_timeout": tools.default_timeout,
+            "max_concurrent": agents.max_concurrent_tools,
+        },
+        "shell": {"timeout": tools.shell.timeout},
     }
 
 
@@ -85,6 +92,7 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
             max_tokens=agent.max_tokens_per_turn,
             temperature=agent.temperature,
             provider_params=agent.provider_params,
+            tools=tools.level,
             **_given(
                 max_model_calls=agent.max_model_calls,
                 max_concurrent_tools=tools.max_concurrent,
@@ -97,7 +105,19 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
             **_given(idle=document.timeouts.idle, connect=document.timeouts.connect),
             call=None if call is None or math.isinf(call) else call,
         ),
-        callback_timeout=tools.callback_timeout or CALLBACK_TIMEOUT_SECONDS,
+        tools=_tool_settings(document),
+    )
+
+
+def _tool_settings(document: ConfigDocument) -> ToolSettings:
+    tools, shell = document.tools, document.shell
+    settings = ToolSettings(
+        timeouts=tools.tool_timeouts,
+        **_given(callback_timeout=tools.callback_timeout, default_timeout=tools.default_timeout),
+    )
+    longest = max(MARGIN_SECONDS, min(MAX_SHELL_SECONDS, settings.timeout_of("shell") - MARGIN_SECONDS))
+    return replace(
+        settings, shell=ShellSettings(program=shell.program, max_timeout=longest, **_given(timeout=shell.timeout))
     )
 
 
