@@ -174,7 +174,7 @@ async def test_a_connection_has_only_so_many_watches(house: House):
 async def test_the_schema_and_the_effective_config_tell_every_key(house: House):
     async with house.connect() as peer:
         schema = (await peer.call("config/schema"))["schema"]
-        assert set(schema["properties"]) == {"agent", "providers", "servers", "retry", "timeouts", "tools"}
+        assert set(schema["properties"]) >= {"agent", "providers", "servers", "retry", "timeouts", "tools", "shell"}
         effective = (await peer.call("config/get", effective=True))["config"]
         assert effective["retry"]["max_retries"] == 3
         assert (await refused(peer.call("config/get", effective=True, format="toml"))).code == "INVALID_PARAMS"
