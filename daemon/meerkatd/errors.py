@@ -104,6 +104,13 @@ class ProviderNotConfigured(MeerkatError):
     code = "PROVIDER_NOT_CONFIGURED"
 
 
+class BudgetExhausted(MeerkatError):
+    """A budget of the turn, its session or its realm is used up. `details` has `scope`, `budget_type`, `used`,
+    `reserved`, `limit` and `terminal_cause_kind`."""
+
+    code = "BUDGET_EXHAUSTED"
+
+
 class AgentError(MeerkatError):
     code = "AGENT_ERROR"
 

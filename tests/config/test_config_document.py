@@ -74,6 +74,29 @@ EFFECTS: list[Effect] = [
     ("timeouts.idle", {"timeouts": {"idle": 5}}, lambda s: s.timeouts.idle, 5.0),
     ("timeouts.connect", {"timeouts": {"connect": "1.5s"}}, lambda s: s.timeouts.connect, 1.5),
     ("tools.callback_timeout", {"tools": {"callback_timeout": "7s"}}, lambda s: s.callback_timeout, 7.0),
+    ("budget.max_tokens", {"budget": {"max_tokens": 9}}, lambda s: s.defaults.turn_limits.tokens, 9),
+    ("budget.max_duration", {"budget": {"max_duration": "2s"}}, lambda s: s.defaults.turn_limits.time, 2000),
+    ("budget.max_tool_calls", {"budget": {"max_tool_calls": 0}}, lambda s: s.defaults.turn_limits.tool_calls, 0),
+    ("budget.max_cost", {"budget": {"max_cost": 0.25}}, lambda s: s.defaults.turn_limits.cost, 250_000_000),
+    ("limits.budget", {"limits": {"budget": 9}}, lambda s: s.defaults.realm_limits.limits.tokens, 9),
+    ("limits.max_duration", {"limits": {"max_duration": 2}}, lambda s: s.defaults.realm_limits.limits.time, 2000),
+    (
+        "limits.max_tool_calls",
+        {"limits": {"max_tool_calls": 3}},
+        lambda s: s.defaults.realm_limits.limits.tool_calls,
+        3,
+    ),
+    ("limits.max_cost", {"limits": {"max_cost": 1}}, lambda s: s.defaults.realm_limits.limits.cost, 10**9),
+    ("limits.period", {"limits": {"period": "day"}}, lambda s: s.defaults.realm_limits.period, "day"),
+    *(
+        (
+            f"prices.*.{name}",
+            {"prices": {"m": {"input": 0, "output": 0, name: 2.5}}},
+            lambda s, name=name: getattr(s.defaults.prices["m"].rates(1), name) if s.defaults.prices else None,
+            2_500_000,
+        )
+        for name in ("input", "output", "cache_read", "cache_write")
+    ),
     ("tools.max_concurrent", {"tools": {"max_concurrent": 2}}, lambda s: s.defaults.max_concurrent_tools, 2),
 ]
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 from tests.config.config_bench import Cell, model
 from tests.support.scripted_provider import ScriptedProvider, tool_call, tool_calls
+from tests.support.unmetered import Unmetered
 
 from meerkat_client.wire.paths import user_config_path
 from meerkatd.agent.credentials import Credentials
@@ -205,6 +206,7 @@ def run_of(provider: Any, tools: Any, **limits: int) -> AgentRun:
         request=ModelRequest(model="m", messages=[]),
         tools=tools,
         ledger=NoLedger(),
+        meter=Unmetered(),
         emit=lambda payload: None,
         now=lambda: "now",
         run_id="run",

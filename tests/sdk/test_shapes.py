@@ -70,6 +70,17 @@ EVENTS: list[tuple[dict[str, Any], str]] = [
         },
         "Retrying",
     ),
+    (
+        {
+            "type": "budget_warning",
+            "budget_type": "cost",
+            "used": 8,
+            "limit": 10,
+            "percent": 80.0,
+            "scope": "realm",
+        },
+        "BudgetWarning",
+    ),
     ({"type": "stream_truncated", "reason": {"kind": "stream_lagged", "dropped": 2}}, "StreamTruncated"),
 ]
 

@@ -33,9 +33,9 @@ async def test_an_interrupt_that_meets_a_failing_write_ends_the_turn_and_nothing
     Tool(bench)
     put_tools, writing = bench.store.put_tools, Gate()
 
-    async def refuse_the_outcome(rows):
+    async def refuse_the_outcome(rows, *, charges=()):
         if rows[0].state != "ran":
-            return await put_tools(rows)
+            return await put_tools(rows, charges=charges)
         await writing.wait()
         raise StorageFull("The disk is full.")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._async.streams import EventStream, EventSubscription
     from ._sync import BlockingClient
     from .errors import (
+        BudgetExhaustedError,
         CapabilityUnavailableError,
         ConfigConflictError,
         ConfigError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from .errors import RkatError as MeerkatError
     from .events import (
+        BudgetWarning,
         Event,
         EventEnvelope,
         ReasoningComplete,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
         Capability,
         CatalogModel,
         CatalogProvider,
+        Cost,
         InterruptResult,
         ModelsCatalog,
         RunResult,
@@ -92,16 +95,17 @@ _NAMES = {
     "_async.streams": ("EventStream", "EventSubscription"),
     "_sync": ("BlockingClient",),
     "errors": (
-        "CapabilityUnavailableError", "ConfigConflictError", "ConfigError", "ConnectionLostError", "DaemonError",
-        "ProviderError", "RealmError", "RequestError", "RkatError", "SessionArchivedError", "SessionBusyError",
-        "SessionError", "SessionNotFoundError", "SessionNotRunningError", "StaleCursorError", "StorageError",
-        "StructuredOutputError", "TurnError", "TurnInterruptedError", "TurnLostError", "VersionMismatchError",
+        "BudgetExhaustedError", "CapabilityUnavailableError", "ConfigConflictError", "ConfigError",
+        "ConnectionLostError", "DaemonError", "ProviderError", "RealmError", "RequestError", "RkatError",
+        "SessionArchivedError", "SessionBusyError", "SessionError", "SessionNotFoundError", "SessionNotRunningError",
+        "StaleCursorError", "StorageError", "StructuredOutputError", "TurnError", "TurnInterruptedError",
+        "TurnLostError", "VersionMismatchError",
     ),
     "events": (
-        "Event", "EventEnvelope", "ReasoningComplete", "ReasoningDelta", "Retrying", "RunCompleted", "RunFailed",
-        "RunStarted", "StreamTruncated", "TextComplete", "TextDelta", "ToolCallRequested", "ToolExecutionCompleted",
-        "ToolExecutionStarted", "ToolExecutionTimedOut", "ToolResultReceived", "TurnCompleted", "TurnStarted",
-        "UnknownEvent",
+        "BudgetWarning", "Event", "EventEnvelope", "ReasoningComplete", "ReasoningDelta", "Retrying", "RunCompleted",
+        "RunFailed", "RunStarted", "StreamTruncated", "TextComplete", "TextDelta", "ToolCallRequested",
+        "ToolExecutionCompleted", "ToolExecutionStarted", "ToolExecutionTimedOut", "ToolResultReceived",
+        "TurnCompleted", "TurnStarted", "UnknownEvent",
     ),
     "history": (
         "SessionAssistantBlock", "SessionExternalEvent", "SessionHistory", "SessionMessage", "SessionToolCall",
@@ -109,8 +113,8 @@ _NAMES = {
     ),
     "options": ("ConnectOptions", "CreateOptions", "TurnOptions"),
     "results": (
-        "ActiveTurn", "Capability", "CatalogModel", "CatalogProvider", "InterruptResult", "ModelsCatalog", "RunResult",
-        "SchemaWarning", "SessionDetails", "SessionSummary", "Usage",
+        "ActiveTurn", "Capability", "CatalogModel", "CatalogProvider", "Cost", "InterruptResult", "ModelsCatalog",
+        "RunResult", "SchemaWarning", "SessionDetails", "SessionSummary", "Usage",
     ),
 }  # fmt: skip
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
@@ -120,6 +124,8 @@ _ALIASES = {"MeerkatError": "RkatError"}
 __all__ = [
     "ActiveTurn",
     "BlockingClient",
+    "BudgetExhaustedError",
+    "BudgetWarning",
     "Capability",
     "CapabilityUnavailableError",
     "CatalogModel",
@@ -128,6 +134,7 @@ __all__ = [
     "ConfigError",
     "ConnectOptions",
     "ConnectionLostError",
+    "Cost",
     "CreateOptions",
     "DaemonError",
     "DeferredSession",

@@ -166,6 +166,17 @@ class StructuredOutputError(TurnError):
         return list(self.details.get("errors") or ())
 
 
+class BudgetExhaustedError(TurnError):
+    """A budget is used up; what the turn had produced is kept, and `details` tells whose budget and of what.
+
+    `text` is what the model had said; it is empty when the turn was refused before it began.
+    """
+
+    @property
+    def text(self) -> str:
+        return str(self.details.get("text", ""))
+
+
 class ProviderError(TurnError):
     """The model's provider failed or refused, or none can be used."""
 
@@ -223,7 +234,8 @@ _MEMBERS: dict[type[RkatError], tuple[str, ...]] = {
     SessionNotRunningError: ("SESSION_NOT_RUNNING",),
     SessionArchivedError: ("SESSION_ARCHIVED",),
     StaleCursorError: ("STALE_CURSOR",),
-    TurnError: ("BUDGET_EXHAUSTED", "AGENT_ERROR"),
+    TurnError: ("AGENT_ERROR",),
+    BudgetExhaustedError: ("BUDGET_EXHAUSTED",),
     StructuredOutputError: ("STRUCTURED_OUTPUT_INVALID",),
     TurnInterruptedError: ("REQUEST_CANCELLED",),
     TurnLostError: ("TURN_LOST",),

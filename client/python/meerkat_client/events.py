@@ -50,6 +50,7 @@ class RunFailed(Event):
     session_id: str
     error: str
     error_class: str
+    terminal_cause_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,17 @@ class Retrying(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetWarning(Event):
+    """A budget is used to four fifths. `used` and `limit` are tokens, milliseconds, calls, or nano-dollars."""
+
+    budget_type: str
+    used: int
+    limit: int
+    percent: float
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTruncated(Event):
     """Events are missing here, at most `dropped` of them (None: nobody knows); what follows is whole again."""
 
@@ -176,6 +188,7 @@ _PLAIN: dict[str, type[Event]] = {
     "tool_execution_started": ToolExecutionStarted,
     "tool_execution_timed_out": ToolExecutionTimedOut,
     "run_failed": RunFailed,
+    "budget_warning": BudgetWarning,
 }
 
 
@@ -197,7 +210,7 @@ def parse_event(wire: Mapping[str, Any], *, seq: int) -> Event:
     try:
         plain = _PLAIN.get(kind)
         if plain is not None:
-            return plain(seq=seq, **{name: wire[name] for name in plain.__slots__})
+            return plain(seq=seq, **{name: wire[name] for name in plain.__slots__ if name in wire})
         event = _special(kind, wire, seq)
     except (KeyError, TypeError):
         # A daemon of another version may shape a kind otherwise; its reader still gets to see it.

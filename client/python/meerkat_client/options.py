@@ -14,7 +14,7 @@ from .wire.version import PROTOCOL_MAX, PROTOCOL_MIN, VERSION
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import Initialized, PromptText
+    from .types import Budget, Initialized, PromptText
 
 Prompt = str | Sequence["PromptText"]
 """Text, or text blocks."""
@@ -50,6 +50,9 @@ class TurnOptions(TypedDict, total=False):
     `output_schema` is JSON Schema of the answer, which is then in the result as `structured_output`, and
     `structured_output_retries` how often an answer that does not fit is asked for again (2).
     `tools` is how much the built-in tools may do.
+    `budget_limits` is what this turn may use at most, or, of a session, each of its turns: `max_tokens`,
+    `max_duration` in seconds, `max_tool_calls` and `max_cost` in dollars. `session_budget_limits` is the same for all
+    turns of the session together, from now on.
 
     A key of one's own makes a request safe to repeat from another process; without one the client makes one up.
     """
@@ -62,6 +65,8 @@ class TurnOptions(TypedDict, total=False):
     output_schema: dict[str, Any] | None
     structured_output_retries: int | None
     tools: Literal["none", "safe", "workspace", "full"] | None
+    budget_limits: "Budget | None"
+    session_budget_limits: "Budget | None"
     idempotency_key: str | None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import TurnInfo
+    from .types import Budget, TurnInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,19 @@ class SchemaWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What calls of models cost: `usd` of those whose price is known; `unpriced_calls` are the others."""
+
+    usd: float
+    unpriced_calls: int = 0
+    estimated: bool = False
+
+    @classmethod
+    def parse(cls, wire: Mapping[str, Any] | None) -> Self | None:
+        return None if wire is None else cls(**_known(Cost, wire))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """What a completed turn gives. `turns` counts calls of the model; `cursor` is the turn's last event.
 
@@ -60,6 +73,7 @@ class RunResult:
     cursor: int
     structured_output: Any = None
     schema_warnings: tuple[SchemaWarning, ...] = ()
+    cost: Cost | None = None
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
@@ -77,6 +91,7 @@ class RunResult:
             cursor=wire["cursor"],
             structured_output=wire.get("structured_output"),
             schema_warnings=tuple(SchemaWarning.parse(each) for each in wire.get("schema_warnings", ())),
+            cost=Cost.parse(wire.get("cost")),
         )
 
 
@@ -128,6 +143,9 @@ class SessionDetails(SessionSummary):
 
     usage: Usage
     cursor: int
+    cost: Cost | None = None
+    budget_limits: "Budget | None" = None
+    session_budget_limits: "Budget | None" = None
     system_prompt: str | None = None
     output_schema: Mapping[str, Any] | None = None
     last_assistant_text: str | None = None
@@ -137,12 +155,14 @@ class SessionDetails(SessionSummary):
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
-        own = ("cursor", "system_prompt", "output_schema", "last_assistant_text", "staged_prompt", "last_turn")
+        limits = ("budget_limits", "session_budget_limits")
+        own = ("cursor", "system_prompt", "output_schema", "last_assistant_text", "staged_prompt", "last_turn", *limits)
         active = wire.get("active_turn")
         return cls(
             **_known(SessionSummary, wire),
             **{name: wire[name] for name in own if name in wire},
             usage=Usage.parse(wire["usage"]),
+            cost=Cost.parse(wire.get("cost")),
             active_turn=ActiveTurn.parse(active) if active is not None else None,
         )
 

@@ -303,7 +303,7 @@ class RunFailed(TypedDict):
     error: str
     error_class: str
     error_report: ErrorReport
-    terminal_cause_kind: NotRequired[Literal["structured_output_validation_failed"]]
+    terminal_cause_kind: NotRequired[str]
 
 
 class TurnStarted(TypedDict):
@@ -388,6 +388,17 @@ class Retrying(TypedDict):
     retry: Retry
 
 
+class BudgetWarning(TypedDict):
+    """A budget is used to four fifths; told once for each time that it happens."""
+
+    type: Literal["budget_warning"]
+    budget_type: Literal["tokens", "time", "tool_calls", "cost"]
+    used: int
+    limit: int
+    percent: float
+    scope: Literal["turn", "session", "realm"]
+
+
 class TruncationReason(TypedDict):
     kind: Literal["stream_lagged"]
     dropped: int
@@ -408,7 +419,7 @@ class ReplayedEvent(TypedDict):
     timestamp_ms: int
     source: EventSource
     session_id: str
-    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | StreamTruncated
+    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | StreamTruncated
 
 
 class EventPage(TypedDict):
@@ -434,6 +445,23 @@ class Task(TypedDict):
     id: int
     text: str
     state: Literal["pending", "in_progress", "completed", "cancelled"]
+
+
+class Cost(TypedDict):
+    """What calls of models cost. `usd` has only the calls whose price is known; the others are `unpriced_calls`."""
+
+    usd: float
+    unpriced_calls: int
+    estimated: bool
+
+
+class Budget(TypedDict):
+    """Limits as they count: tokens, seconds, calls, US dollars."""
+
+    max_tokens: NotRequired[int]
+    max_duration: NotRequired[float]
+    max_tool_calls: NotRequired[int]
+    max_cost: NotRequired[float]
 
 
 class ActiveTurn(TypedDict):
@@ -512,6 +540,9 @@ class SessionInfo(TypedDict):
     workspace: NotRequired[str]
     tools: NotRequired[Literal["none", "safe", "workspace", "full"]]
     tasks: NotRequired[list[Task]]
+    cost: NotRequired[Cost]
+    budget_limits: NotRequired[Budget]
+    session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]
@@ -856,6 +887,15 @@ class PromptText(TypedDict):
     text: str
 
 
+class BudgetLimits(TypedDict):
+    """The most that may be used of each; what is left out has no limit here."""
+
+    max_tokens: NotRequired[int | None]
+    max_duration: NotRequired[float | None]
+    max_tool_calls: NotRequired[int | None]
+    max_cost: NotRequired[float | None]
+
+
 class SessionCreate(TypedDict):
     """`session/create`: build the agent, store the session, and run its first turn."""
 
@@ -873,6 +913,8 @@ class SessionCreate(TypedDict):
     enable_builtins: NotRequired[bool | None]
     enable_shell: NotRequired[bool | None]
     workspace: NotRequired[str | None]
+    budget_limits: NotRequired[BudgetLimits | None]
+    session_budget_limits: NotRequired[BudgetLimits | None]
     labels: NotRequired[dict[str, str] | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
@@ -902,6 +944,7 @@ class RunResult(TypedDict):
     structured_output: NotRequired[Any]
     schema_warnings: NotRequired[list[SchemaWarning]]
     cursor: int
+    cost: NotRequired[Cost]
 
 
 class SessionDeferred(TypedDict):
@@ -1232,6 +1275,8 @@ class TurnStart(TypedDict):
     output_schema: NotRequired[dict[str, Any] | None]
     structured_output_retries: NotRequired[int | None]
     tools: NotRequired[Literal["none", "safe", "workspace", "full"] | None]
+    budget_limits: NotRequired[BudgetLimits | None]
+    session_budget_limits: NotRequired[BudgetLimits | None]
     session_events: NotRequired[bool]
     idempotency_key: NotRequired[str | None]
 
@@ -1264,7 +1309,7 @@ class EventEnvelope(TypedDict):
     source: EventSource
     seq: int
     timestamp_ms: int
-    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | StreamTruncated
+    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | StreamTruncated
 
 
 class SessionEvent(TypedDict):

@@ -280,7 +280,7 @@ export interface RunFailed {
   error: string;
   errorClass: string;
   errorReport: ErrorReport;
-  terminalCauseKind?: "structured_output_validation_failed";
+  terminalCauseKind?: string;
 }
 
 /** A call of the model begins; `turn_number` counts them within the turn, from 1. */
@@ -363,6 +363,16 @@ export interface Retrying {
   retry: Retry;
 }
 
+/** A budget is used to four fifths; told once for each time that it happens. */
+export interface BudgetWarning {
+  type: "budget_warning";
+  budgetType: "tokens" | "time" | "tool_calls" | "cost";
+  used: number;
+  limit: number;
+  percent: number;
+  scope: "turn" | "session" | "realm";
+}
+
 export interface TruncationReason {
   kind: "stream_lagged";
   dropped: number;
@@ -404,6 +414,21 @@ export interface Task {
   id: number;
   text: string;
   state: "pending" | "in_progress" | "completed" | "cancelled";
+}
+
+/** What calls of models cost. `usd` has only the calls whose price is known; the others are `unpriced_calls`. */
+export interface Cost {
+  usd: number;
+  unpricedCalls: number;
+  estimated: boolean;
+}
+
+/** Limits as they count: tokens, seconds, calls, US dollars. */
+export interface Budget {
+  maxTokens?: number;
+  maxDuration?: number;
+  maxToolCalls?: number;
+  maxCost?: number;
 }
 
 /** The turn that runs. `cursor` is the place before its first event. */
@@ -476,6 +501,9 @@ export interface SessionInfo {
   workspace?: string;
   tools?: "none" | "safe" | "workspace" | "full";
   tasks?: Task[];
+  cost?: Cost;
+  budgetLimits?: Budget;
+  sessionBudgetLimits?: Budget;
   systemPrompt?: string;
   outputSchema?: Record<string, unknown>;
   lastAssistantText?: string;
@@ -791,6 +819,17 @@ export interface PromptText {
   text: string;
 }
 
+/** The most that may be used of each; what is left out has no limit here. */
+export interface BudgetLimits {
+  /** Tokens of input and output together. */
+  maxTokens?: number | null;
+  /** Seconds, or text such as `30s`; waiting for an approval does not count. */
+  maxDuration?: number | null;
+  maxToolCalls?: number | null;
+  /** US dollars; the price of the model must be known. */
+  maxCost?: number | null;
+}
+
 /** `session/create`: build the agent, store the session, and run its first turn. */
 export interface SessionCreate {
   /** Text, or a list of text blocks. */
@@ -818,6 +857,10 @@ export interface SessionCreate {
   enableShell?: boolean | null;
   /** The folder, absolute, that the built-in tools work in; default that of `initialize`. */
   workspace?: string | null;
+  /** Of each turn of the session. */
+  budgetLimits?: BudgetLimits | null;
+  /** Of all turns of the session together. */
+  sessionBudgetLimits?: BudgetLimits | null;
   labels?: Record<string, string> | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
@@ -846,6 +889,7 @@ export interface RunResult {
   structuredOutput?: unknown;
   schemaWarnings?: SchemaWarning[];
   cursor: number;
+  cost?: Cost;
 }
 
 /** Result of a deferred `session/create`. */
@@ -1174,6 +1218,10 @@ export interface TurnStart {
   structuredOutputRetries?: number | null;
   /** How much the built-in tools may do in this turn; the session's level when absent. */
   tools?: "none" | "safe" | "workspace" | "full" | null;
+  /** Of this turn; each limit wins over the session's. */
+  budgetLimits?: BudgetLimits | null;
+  /** Of all turns of the session together, from now on; takes the place of those it had. */
+  sessionBudgetLimits?: BudgetLimits | null;
   /** Send `session/event` for this turn on this connection. */
   sessionEvents?: boolean;
   idempotencyKey?: string | null;
@@ -1259,6 +1307,7 @@ export type EventPayload =
   | ToolResultReceived
   | TurnCompleted
   | Retrying
+  | BudgetWarning
   | StreamTruncated;
 
 export type Message =

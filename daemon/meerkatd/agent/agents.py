@@ -1,13 +1,16 @@
 """A realm's way to models and tools: what `sessions` needs to build the agent of a turn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..contract.tool import ToolLevel
 from .credentials import Credentials
+from .limits import Limits, RealmLimits
 from .loop import MAX_CONCURRENT_TOOLS, MAX_MODEL_CALLS, ToolBox
 from .models import Endpoint
 from .port import Provider
+from .prices import Price
 from .structured import DEFAULT_RETRIES
 from .tools.builtin.tasks import TaskList
 
@@ -28,6 +31,9 @@ class AgentDefaults:
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
     tools: ToolLevel | None = None
+    turn_limits: Limits = field(default_factory=Limits)
+    realm_limits: RealmLimits = field(default_factory=RealmLimits)
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from ..contract.message import (
     ToolUseData,
 )
 from ..errors import AgentError, ProviderError
+from .meter import Meter, MeteredCall
 from .port import (
     Completed,
     ModelRequest,
@@ -78,6 +79,7 @@ class AgentRun:
     Args:
         request: the call as it is made, with the committed transcript and this turn's prompt as its messages.
         output: messages this turn has completed; `request.messages` must show them as they are added.
+        meter: counts what is spent, and says when there is no more.
         emit: publishes an event; synchronous.
         now: wall clock as RFC 3339 text.
         boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
@@ -88,6 +90,7 @@ class AgentRun:
     request: ModelRequest
     tools: ToolBox
     ledger: Ledger
+    meter: Meter
     emit: Callable[[EventPayload], Any]
     now: Callable[[], str]
     run_id: str
@@ -114,7 +117,12 @@ class AgentRun:
             ProviderError: the model could not be reached or broke off; what was complete before is in `output`.
             AgentError: the model asked for tools more often than a turn may.
             StructuredOutputInvalid: the final answer does not fit, however often it was asked for.
+            BudgetExhausted: the next step does not fit into what the turn may spend.
         """
+        with self.meter.running():
+            await self._run()
+
+    async def _run(self) -> None:
         while True:
             if self.model_calls >= self.max_model_calls:
                 raise AgentError(
@@ -124,6 +132,7 @@ class AgentRun:
             answer = await self._ask()
             calls = [block for block in answer["blocks"] if block["block_type"] == "tool_use"]
             if calls:
+                self.meter.allow_tools(len(calls))
                 await self._carry_out(calls)
             elif await self._is_final():
                 return
@@ -150,27 +159,38 @@ class AgentRun:
     async def _ask(self) -> AssistantMessage:
         if self.boundary is not None:
             self.output.extend(await self.boundary())
-        self.model_calls += 1
-        self.emit({"type": "turn_started", "turn_number": self.model_calls})
         request = replace(self.request, tools=self.tools.specs())
         if self.structured is None:
-            return self._take(await self._call(request))
+            return await self._call(request)
         shaped = self.structured.shaped(request)
         try:
-            return self._take(await self._call(shaped))
+            return await self._call(shaped)
         except ProviderError as error:
-            return self._take(await self._call(self.structured.unshaped(shaped, error)))
+            return await self._call(self.structured.unshaped(shaped, error), again=True)
 
-    async def _call(self, request: ModelRequest) -> Completed:
+    async def _call(self, request: ModelRequest, *, again: bool = False) -> AssistantMessage:
+        """Call the model; `again` when it is the same step of the turn."""
+        with self.meter.call(request) as call:
+            if not again:
+                self.model_calls += 1
+                self.emit({"type": "turn_started", "turn_number": self.model_calls})
+            completed = await self._stream(call)
+            message = self._take(completed)
+            call.completed(completed.usage, cut=completed.stop_reason == "max_tokens")
+        return message
+
+    async def _stream(self, call: MeteredCall) -> Completed:
         completed: Completed | None = None
-        async with self.provider.stream(request) as events:
+        async with self.provider.stream(call.request) as events:
             async for event in events:
                 match event:
                     case TextDelta(text):
                         self._partial_text.append(text)
+                        call.heard(text)
                         self.emit({"type": "text_delta", "delta": text})
                     case ReasoningDelta(text):
                         self._partial_reasoning.append(text)
+                        call.heard(text)
                         self.emit({"type": "reasoning_delta", "delta": text})
                     case Retrying():
                         self.emit(_retrying(event))

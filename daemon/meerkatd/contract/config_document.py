@@ -7,8 +7,7 @@ Nothing may be null, for TOML has no null: a key that is not wanted is left out.
 """
 
 import math
-import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -23,6 +22,9 @@ from pydantic import (
 )
 
 from .base import JsonObject, ShortText, Text
+from .budget import BudgetDollars, BudgetDuration, BudgetTokens, BudgetToolCalls, DollarsPerMillion
+from .duration import SCHEMA as DURATION_SCHEMA
+from .duration import seconds
 from .tool import ToolLevel, ToolName
 from .turn import OutputRetries
 
@@ -37,29 +39,12 @@ MAX_CONCURRENT_TOOLS = 100
 MAX_SERVERS = 100
 # Names of tools with a rule of their own.
 MAX_TOOL_RULES = 200
+MAX_PRICES = 1000
 # Room for a signed token as a key; a key of a few KiB has to fit into an HTTP header.
 MAX_KEY_CHARS = 8192
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_RULE = 'a number of seconds, or text such as "500ms", "30s", "2m" or "1h"'
-
 # What a model's name may begin with already has a meaning there.
 RESERVED_SERVERS = frozenset(("anthropic", "openai", "gemini", "local", "self_hosted"))
-
-
-def seconds(value: Any) -> float:
-    """A duration in seconds, from its spelling in a config. Raises ValueError with the rule."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"must be {_DURATION_RULE}")
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise ValueError(f"must be {_DURATION_RULE}")
-        return float(match[1]) * _UNITS[match[2]]
-    if not math.isfinite(value):
-        raise ValueError(f"must be {_DURATION_RULE}")
-    return float(value)
 
 
 def _seconds_or_disabled(value: Any) -> float:
@@ -80,17 +65,13 @@ def _pause(value: float) -> float:
     return value if value == 0 else _limit(value)
 
 
-_DURATION_SCHEMA: dict[str, Any] = {
-    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h)$"}],
-    "description": f"A duration: {_DURATION_RULE}.",
-}
 _CALL_SCHEMA: dict[str, Any] = {
-    "anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "disabled"}],
+    "anyOf": [*DURATION_SCHEMA["anyOf"], {"const": "disabled"}],
     "description": 'The whole call of a model; "disabled" (the default) for no limit.',
 }
 
-Limit = Annotated[float, BeforeValidator(seconds), AfterValidator(_limit), WithJsonSchema(_DURATION_SCHEMA)]
-Pause = Annotated[float, BeforeValidator(seconds), AfterValidator(_pause), WithJsonSchema(_DURATION_SCHEMA)]
+Limit = Annotated[float, BeforeValidator(seconds), AfterValidator(_limit), WithJsonSchema(DURATION_SCHEMA)]
+Pause = Annotated[float, BeforeValidator(seconds), AfterValidator(_pause), WithJsonSchema(DURATION_SCHEMA)]
 CallLimit = Annotated[
     float, BeforeValidator(_seconds_or_disabled), AfterValidator(_limit_or_none), WithJsonSchema(_CALL_SCHEMA)
 ]
@@ -138,6 +119,7 @@ BaseUrl = Annotated[str, AfterValidator(_url), Field(max_length=2000)]
 ServerName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_server_name)
 ]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,200}$")]
 FilePath = Annotated[Text, AfterValidator(_path), Field(max_length=4096)]
 
 
@@ -242,6 +224,40 @@ class ShellSection(Section):
     timeout: Limit | None = Field(default=None, description="For a command that says nothing about it.")
 
 
+class BudgetSection(Section):
+    """What each turn may use, unless its request or its session says otherwise."""
+
+    max_tokens: BudgetTokens | None = Field(default=None, description="Tokens of input and output together.")
+    max_duration: BudgetDuration | None = Field(default=None, description="Without waiting for approvals.")
+    max_tool_calls: BudgetToolCalls | None = None
+    max_cost: BudgetDollars | None = Field(default=None, description="US dollars.")
+
+
+class LimitsSection(Section):
+    """What all turns of the realm may use together, in each period."""
+
+    budget: BudgetTokens | None = Field(default=None, description="Tokens of input and output together.")
+    max_duration: BudgetDuration | None = Field(default=None, description="The durations of all turns, added up.")
+    max_tool_calls: BudgetToolCalls | None = None
+    max_cost: BudgetDollars | None = Field(default=None, description="US dollars.")
+    period: Literal["day", "month", "ever"] | None = Field(
+        default=None, description="A day or a month of UTC, or all time; `month` when absent."
+    )
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self.budget
+
+
+class PriceSection(Section):
+    """What a model costs, in US dollars for a million tokens."""
+
+    input: DollarsPerMillion
+    output: DollarsPerMillion
+    cache_read: DollarsPerMillion | None = Field(default=None, description="Input that a cache had; as input.")
+    cache_write: DollarsPerMillion | None = Field(default=None, description="Input that went to a cache; as input.")
+
+
 class ConfigDocument(Section):
     """The whole document; every key is optional."""
 
@@ -252,6 +268,9 @@ class ConfigDocument(Section):
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     tools: ToolsSection = Field(default_factory=ToolsSection)
     shell: ShellSection = Field(default_factory=ShellSection)
+    budget: BudgetSection = Field(default_factory=BudgetSection)
+    limits: LimitsSection = Field(default_factory=LimitsSection)
+    prices: Annotated[dict[ModelName, PriceSection], Field(max_length=MAX_PRICES)] = Field(default_factory=dict)
 
 
 def json_schema() -> dict[str, Any]:

@@ -58,7 +58,7 @@ class RunFailed(TypedDict):
     error: str
     error_class: str
     error_report: ErrorReport
-    terminal_cause_kind: NotRequired[Literal["structured_output_validation_failed"]]
+    terminal_cause_kind: NotRequired[str]
 
 
 class TurnStarted(TypedDict):
@@ -123,6 +123,20 @@ class TurnCompleted(TypedDict):
     usage: Usage
 
 
+class BudgetWarning(TypedDict):
+    """A budget is used to four fifths; told once for each time that it happens.
+
+    `used` and `limit` are tokens, milliseconds, tool calls, or nano-dollars, as `budget_type` says.
+    """
+
+    type: Literal["budget_warning"]
+    budget_type: Literal["tokens", "time", "tool_calls", "cost"]
+    used: int
+    limit: int
+    percent: float
+    scope: Literal["turn", "session", "realm"]
+
+
 class RetryPlan(TypedDict):
     attempt: int
     max_retries: int
@@ -169,6 +183,7 @@ EventPayload = (
     | ToolResultReceived
     | TurnCompleted
     | Retrying
+    | BudgetWarning
     | StreamTruncated
 )
 

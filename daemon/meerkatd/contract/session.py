@@ -17,9 +17,10 @@ from .base import (
     ShortText,
     Text,
 )
+from .budget import Budget, BudgetLimits
 from .message import Message
 from .tool import Task, ToolLevel
-from .turn import ActiveTurn, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
+from .turn import ActiveTurn, Cost, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
 
 
 class SessionCreate(Params):
@@ -45,6 +46,8 @@ class SessionCreate(Params):
     workspace: Annotated[Text, Field(max_length=4096)] | None = Field(
         None, description="The folder, absolute, that the built-in tools work in; default that of `initialize`."
     )
+    budget_limits: BudgetLimits | None = Field(None, description="Of each turn of the session.")
+    session_budget_limits: BudgetLimits | None = Field(None, description="Of all turns of the session together.")
     labels: Labels | None = None
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
@@ -175,6 +178,9 @@ class SessionInfo(SessionSummary):
     workspace: NotRequired[str]
     tools: NotRequired[ToolLevel]
     tasks: NotRequired[list[Task]]
+    cost: NotRequired[Cost]
+    budget_limits: NotRequired[Budget]
+    session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
     last_assistant_text: NotRequired[str]

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from .base import IdempotencyKey, JsonObject, Params, SessionRef, ShortText, Text
+from .budget import BudgetLimits
 from .tool import ToolLevel
 
 
@@ -59,6 +60,10 @@ class TurnStart(Params):
     tools: ToolLevel | None = Field(
         None, description="How much the built-in tools may do in this turn; the session's level when absent."
     )
+    budget_limits: BudgetLimits | None = Field(None, description="Of this turn; each limit wins over the session's.")
+    session_budget_limits: BudgetLimits | None = Field(
+        None, description="Of all turns of the session together, from now on; takes the place of those it had."
+    )
     session_events: bool = Field(True, description="Send `session/event` for this turn on this connection.")
     idempotency_key: IdempotencyKey | None = None
 
@@ -95,6 +100,17 @@ class SchemaWarning(TypedDict):
     message: str
 
 
+class Cost(TypedDict):
+    """What calls of models cost. `usd` has only the calls whose price is known; the others are `unpriced_calls`.
+
+    `estimated` when a part of it is of a call that broke off before the provider told what it had used.
+    """
+
+    usd: float
+    unpriced_calls: int
+    estimated: bool
+
+
 class RunResult(TypedDict):
     """What a completed turn gives. `turns` counts calls of the model, as in the public contract.
 
@@ -114,6 +130,7 @@ class RunResult(TypedDict):
     structured_output: NotRequired[Any]
     schema_warnings: NotRequired[list[SchemaWarning]]
     cursor: int
+    cost: NotRequired[Cost]
 
 
 class TurnInterrupted(TypedDict):

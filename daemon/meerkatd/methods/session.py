@@ -29,7 +29,7 @@ from ..protocol.port import Call
 from ..sessions.external_event import ExternalEvent, event_id
 from ..sessions.request import AgentOptions
 from .context import Context
-from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, wait_or_refuse
+from .turn import check_output_schema, content_of, follow_to_end, keep_cancel, keyed, limits_of, wait_or_refuse
 from .workspace import workspace_of
 
 
@@ -52,6 +52,8 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
             structured_output_retries=params.structured_output_retries,
             tools=params.level,
             workspace=workspace_of(params.workspace) or context.workspace,
+            turn_limits=limits_of(params.budget_limits),
+            session_limits=limits_of(params.session_budget_limits),
         ),
         labels=dict(params.labels or {}),
         deferred=params.initial_turn == "deferred",

@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import trio
 
+from ..agent.limits import Limits
 from ..agent.schema_check import check_schema
 from ..contract.base import Params
+from ..contract.budget import BudgetLimits, amounts
 from ..contract.message import Content
 from ..contract.turn import PromptText, RunResult, TurnInfo, TurnInterrupt, TurnInterrupted, TurnRead, TurnStart
 from ..errors import ShuttingDown
@@ -40,6 +42,8 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
             tools=params.tools,
+            turn_limits=limits_of(params.budget_limits),
+            session_limits=limits_of(params.session_budget_limits),
         ),
         keyed=keyed("turn/start", params, session_id=session_id),
     )
@@ -95,6 +99,11 @@ async def follow_to_end(
                     await context.peer.notify("session/event", {"session_id": session_id, "event": event})
     await turn.done.wait()
     return cast(RunResult, turn.outcome())
+
+
+def limits_of(said: BudgetLimits | None) -> Limits | None:
+    """Limits of a request; None when it says nothing of them."""
+    return None if said is None else Limits(**amounts(said))
 
 
 def content_of(prompt: str | list[PromptText]) -> Content:

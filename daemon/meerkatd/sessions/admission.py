@@ -13,6 +13,7 @@ from dataclasses import replace
 import trio
 
 from ..agent.agents import Agents, ToolScope
+from ..agent.limits import Limits
 from ..agent.loop import AgentRun
 from ..agent.models import Endpoint
 from ..agent.port import ModelRequest
@@ -21,11 +22,13 @@ from ..errors import MeerkatError, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
 from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
 from . import outcome
+from .charging import Charging
 from .clock import rfc3339
 from .keys import Keys
 from .ledger import StoredLedger
 from .live import LiveSessions
 from .meta import SessionMeta, join_prompts, title_of
+from .metering import Allowance, Metering
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
@@ -70,6 +73,7 @@ class Admission:
         self._now_ms = now_ms
         self._transcripts = transcripts
         self._unsettled = unsettled
+        self._metering = Metering(agents.defaults, now_ms=now_ms)
 
     async def create(
         self,
@@ -89,9 +93,16 @@ class Admission:
 
         Raises:
             InvalidParams, ProviderNotConfigured: the model cannot be used; nothing was stored.
+            BudgetExhausted: the realm's budget is used up; nothing was stored.
             DuplicateInput: the key belongs to a different request.
         """
         endpoint = self._agents.choose(model=options.model, provider=options.provider, credentials=caller.credentials)
+        # Before the realm comes to be.
+        self._metering.check_price(
+            endpoint,
+            turn=self._metering.turn_limits(options.turn_limits),
+            session=options.session_limits or Limits(),
+        )
         store = await open_store()
         if keyed is None:
             return await self._create(store, endpoint, prompt, caller, options, labels, deferred, None)
@@ -115,6 +126,7 @@ class Admission:
         at_ms = self._now_ms()
         session_id = new_session_id()
         meta = self._build_meta(endpoint, prompt, caller, options, deferred=deferred)
+        allowance = None if deferred else await self._allowance(store, endpoint, None, meta, options)
         row = SessionRow(
             session_id=session_id,
             created_ms=at_ms,
@@ -130,7 +142,7 @@ class Admission:
             keyed.row(session_id=session_id, turn_id=turn.turn_id if turn else None, at_ms=at_ms) if keyed else None
         )
         with trio.CancelScope(shield=True):
-            if turn is None:
+            if turn is None or allowance is None:
                 await _store_session(store, row, None, key_row)
             else:
                 session = self._live.add(row)
@@ -142,7 +154,7 @@ class Admission:
                     _withdraw(session, turn, error)
                     raise
                 turn.open = True
-                self._start(session, turn, store, prompt, endpoint, options)
+                self._start(session, turn, store, prompt, endpoint, options, allowance)
         return session_id, turn
 
     async def start_turn(
@@ -198,9 +210,10 @@ class Admission:
                     async with session.changing:
                         await self._unsettled.settle(store, session)
                         turn.ordinal = session.row.turn_count
+                        allowance = await self._allowance(store, endpoint, session_id, session.meta, options)
                         joined = join_prompts(session.meta.staged, prompt) if session.meta.staged else prompt
                         await self._write_ahead(store, session, turn, joined, endpoint, options, keyed)
-                        self._start(session, turn, store, joined, endpoint, options)
+                        self._start(session, turn, store, joined, endpoint, options, allowance)
             except BaseException as error:
                 if session.turn is turn:
                     _withdraw(session, turn, error)
@@ -218,6 +231,8 @@ class Admission:
         keyed: KeyedRequest | None,
     ) -> None:
         meta = replace(session.meta, model=endpoint.full_name, provider=endpoint.provider, staged=None)
+        if options.session_limits is not None:
+            meta = replace(meta, session_limits=options.session_limits.dump())
         changed = meta.dump() if meta != session.meta else None
         reserved = session.events.last + EVENTS_RESERVED
         key_row = (
@@ -240,6 +255,23 @@ class Admission:
             )
         )
 
+    async def _allowance(
+        self,
+        store: RealmStore,
+        endpoint: Endpoint,
+        session_id: SessionId | None,
+        meta: SessionMeta,
+        options: AgentOptions,
+    ) -> Allowance:
+        session = options.session_limits if options.session_limits is not None else Limits.load(meta.session_limits)
+        return await self._metering.allowance(
+            store,
+            endpoint,
+            session_id=session_id,
+            turn=self._metering.turn_limits(options.turn_limits, Limits.load(meta.turn_limits)),
+            session=session,
+        )
+
     def _start(
         self,
         session: Session,
@@ -248,8 +280,11 @@ class Admission:
         prompt: Content,
         endpoint: Endpoint,
         options: AgentOptions,
+        allowance: Allowance,
     ) -> None:
         session.forget_old_events(turn)
+        meter = self._metering.meter(allowance, session.events.append)
+        charging = Charging(meter, endpoint, session_id=session.session_id, turn_id=turn.turn_id)
         defaults = self._agents.defaults()
         meta = session.meta
         scope = ToolScope(
@@ -276,7 +311,8 @@ class Admission:
                 provider=provider,
                 request=request,
                 tools=self._agents.toolbox(scope, endpoint),
-                ledger=StoredLedger(store, turn.turn_id),
+                ledger=StoredLedger(store, turn.turn_id, charging=charging),
+                meter=meter,
                 boundary=boundary,
                 emit=session.events.append,
                 now=lambda: rfc3339(self._now_ms()),
@@ -294,11 +330,19 @@ class Admission:
             prompt=prompt,
             session_ref=f"{self._realm_id}:{session.session_id}",
             build=build,
+            meter=meter,
+            charging=charging,
             transcripts=self._transcripts,
             now_ms=self._now_ms,
             unsettled=self._unsettled,
         )
-        self._nursery.start_soon(run_turn, work, name=f"turn {turn.turn_id}")
+        self._nursery.start_soon(self._run, work, name=f"turn {turn.turn_id}")
+
+    async def _run(self, work: TurnWork) -> None:
+        try:
+            await run_turn(work)
+        finally:
+            self._metering.forget(work.meter)
 
     async def _reserve_events(self, store: RealmStore, session: Session) -> None:
         """Keep the store's bound of event numbers ahead of a turn that has used half of its block."""
@@ -323,6 +367,8 @@ class Admission:
             structured_output_retries=options.structured_output_retries,
             tools=options.tools,
             workspace=options.workspace,
+            turn_limits=(options.turn_limits or Limits()).dump(),
+            session_limits=(options.session_limits or Limits()).dump(),
             staged=prompt if deferred else None,
             surface=caller.holder["surface"],
             instance_id=caller.holder.get("instance_id"),

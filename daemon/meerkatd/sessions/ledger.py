@@ -7,16 +7,18 @@ from dataclasses import replace
 from ..agent.loop import ToolOutcome
 from ..contract.message import ToolUseData
 from ..store.api import RealmStore, ToolRow, ToolState
+from .charging import Charging
 
 # What a ledger keeps of a tool's outcome; the whole of it is in the transcript.
 _DETAIL_CHARS = 200
 
 
 class StoredLedger:
-    """`agent.loop.Ledger` on top of a store."""
+    """`agent.loop.Ledger` on top of a store. What the turn has cost so far is stored with the calls that it led to."""
 
-    def __init__(self, store: RealmStore, turn_id: str) -> None:
+    def __init__(self, store: RealmStore, turn_id: str, *, charging: Charging) -> None:
         self._store = store
+        self._charging = charging
         self._turn_id = turn_id
         # Rows of the answer that is being carried out, by the provider's id of the call.
         self._rows: dict[str, ToolRow] = {}
@@ -37,7 +39,9 @@ class StoredLedger:
         ]
         self._declared += len(rows)
         self._rows = {call["id"]: row for call, row in zip(calls, rows, strict=True)}
-        await self._store.put_tools(rows)
+        charges = self._charging.unsaved()
+        await self._store.put_tools(rows, charges=charges)
+        self._charging.saved(charges)
 
     async def started(self, call_id: str) -> None:
         await self._put(call_id, replace(self._rows[call_id], state="started"))

@@ -23,6 +23,7 @@ class SessionMeta:
         tasks: its task list.
         staged: the prompt of a deferred session until its first turn takes it.
         injected: messages that were added while a turn runs; its commit puts them into the transcript.
+        turn_limits, session_limits: what each of its turns may use, and all of them together; see `Limits.load`.
         surface, instance_id: who created it.
         config_generation: generation of the realm's config that it was built with.
     """
@@ -39,6 +40,8 @@ class SessionMeta:
     tools: ToolLevel | None = None
     workspace: str | None = None
     tasks: Sequence[Task] = ()
+    turn_limits: dict[str, int] = field(default_factory=dict)
+    session_limits: dict[str, int] = field(default_factory=dict)
     staged: Content | None = None
     injected: Sequence[AddedMessage] = ()
     surface: str = ""

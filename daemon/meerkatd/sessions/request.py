@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agent.credentials import Credentials
+from ..agent.limits import Limits
 from ..contract.tool import ToolLevel
 from ..contract.turn import Holder
 from ..store.api import KeyRow
@@ -34,6 +35,8 @@ class AgentOptions:
     structured_output_retries: int | None = None
     tools: ToolLevel | None = None
     workspace: str | None = None
+    turn_limits: Limits | None = None
+    session_limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

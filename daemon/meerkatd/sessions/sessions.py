@@ -22,6 +22,7 @@ from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, Se
 from . import refs, views
 from .admission import Admission
 from .clock import now_ms
+from .cost import cost_of_usage
 from .forking import Forking
 from .injection import Added, Addition, InjectedContext, Injection
 from .keys import Keys
@@ -287,6 +288,13 @@ class Sessions:
                 info["tools"] = session.meta.tools
             if session.meta.tasks:
                 info["tasks"] = list(session.meta.tasks)
+            cost = cost_of_usage(await store.usage(session_id=session_id))
+            if cost is not None:
+                info["cost"] = cost
+            if session.meta.turn_limits:
+                info["budget_limits"] = views.limits(session.meta.turn_limits)
+            if session.meta.session_limits:
+                info["session_budget_limits"] = views.limits(session.meta.session_limits)
             if session.meta.system_prompt is not None:
                 info["system_prompt"] = session.meta.system_prompt
             if session.meta.output_schema is not None:

@@ -19,16 +19,19 @@ from ..agent.loop import AgentRun, wire_usage
 from ..agent.port import TokenUsage
 from ..contract.event import RunCompleted, RunFailed
 from ..contract.message import Content, Message, UserMessage
-from ..errors import MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
+from ..errors import BudgetExhausted, MeerkatError, RequestCancelled, StorageFailed, StorageFull, StorageUnknown
 from ..ids import uuid7
 from ..instruments import TOKENS, TURN_SECONDS, TURNS, span
 from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
 from . import outcome
+from .charging import Charging
 from .clock import rfc3339
+from .cost import cost_of_charges
 from .recovery import Unsettled
 from .session import Session
 from .transcript import TranscriptMemory
 from .turn import Turn
+from .turn_meter import TurnMeter
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class TurnWork:
     Attributes:
         prompt: the turn's prompt, staged prompt included.
         build: makes the agent's run from the messages this turn starts with; may wait for a provider to be opened.
+        meter, charging: what the turn spends, and how that becomes durable.
         unsettled: sessions whose last turn could not be stored; the runner adds to it, the next turn takes away.
     """
 
@@ -54,6 +58,8 @@ class TurnWork:
     prompt: Content
     session_ref: str
     build: Callable[[list[Message]], Awaitable[AgentRun]]
+    meter: TurnMeter
+    charging: Charging
     transcripts: TranscriptMemory
     now_ms: Callable[[], int]
     unsettled: Unsettled
@@ -116,10 +122,13 @@ async def _settle(
     turn, session = work.turn, work.session
     if run is not None:
         run.close_off()
+    work.meter.close()
     text = run.text if run is not None else ""
     if error is not None:
         turn.advance("failed")
         turn.error = error.with_details(session_id=session.session_id, turn_id=turn.turn_id)
+        if isinstance(error, BudgetExhausted):
+            turn.error.with_details(text=text)
         output.append(_notice(work, f"The turn failed: {error.message}"))
     elif not finished or run is None:
         # Without an interrupt it was cancelled together with everything else.
@@ -160,6 +169,7 @@ async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -
             bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in output]
             end = _turn_end(work, output, bodies, run)
             await _commit_patiently(work.store, end)
+            work.charging.saved(end.charges)
         except Exception as failure:
             _give_up(work, output, run, _as_error(failure))
             return
@@ -194,6 +204,7 @@ def _turn_end(work: TurnWork, output: Sequence[Message], bodies: Sequence[str], 
         usage=_totals(run),
         event_seq=last_seq,
         meta=replace(session.meta, injected=()).dump() if session.meta.injected else None,
+        charges=work.charging.unsaved(),
     )
 
 
@@ -254,6 +265,8 @@ def _publish(work: TurnWork, run: AgentRun | None, text: str) -> None:
     }
     if turn.error.code == "STRUCTURED_OUTPUT_INVALID":
         failed["terminal_cause_kind"] = "structured_output_validation_failed"
+    if "terminal_cause_kind" in turn.error.details:
+        failed["terminal_cause_kind"] = turn.error.details["terminal_cause_kind"]
     session.events.append(failed)
 
 
@@ -263,6 +276,7 @@ def _notice(work: TurnWork, body: str) -> Message:
 
 def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
     meta = work.session.meta
+    cost = cost_of_charges(work.charging.all())
     result = {
         "session_id": work.session.session_id,
         "session_ref": work.session_ref,
@@ -274,6 +288,7 @@ def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
         "model": meta.model,
         "provider": meta.provider,
         "stop_reason": run.stop_reason,
+        **({"cost": cost} if cost is not None else {}),
     }
     if run.structured is not None:
         result["structured_output"] = run.structured.value

@@ -1,9 +1,12 @@
 """From rows to the shapes of the contract."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..agent.limits import Limits
+from ..agent.prices import NANOS
+from ..contract.budget import Budget
 from ..contract.session import SessionSummary
 from ..contract.turn import Holder, ToolCallRecord, TurnFailure, TurnInfo, Usage
 from ..store.api import SessionRow, ToolRow, ToolState, TurnRow, UsageTotals
@@ -27,6 +30,21 @@ def usage(totals: UsageTotals) -> Usage:
         shape["cache_creation_tokens"] = totals.cache_creation_tokens
     if totals.cache_read_tokens:
         shape["cache_read_tokens"] = totals.cache_read_tokens
+    return shape
+
+
+def limits(document: Mapping[str, int]) -> Budget:
+    """Limits in the units of the contract."""
+    said = Limits.load(document)
+    shape: Budget = {}
+    if said.tokens is not None:
+        shape["max_tokens"] = said.tokens
+    if said.time is not None:
+        shape["max_duration"] = said.time / 1000
+    if said.tool_calls is not None:
+        shape["max_tool_calls"] = said.tool_calls
+    if said.cost is not None:
+        shape["max_cost"] = said.cost / NANOS
     return shape
 
 

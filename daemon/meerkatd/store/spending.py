@@ -48,6 +48,9 @@ class ChargeRow:
         at_ms: when the call ended, Unix time in milliseconds; it tells the day that is charged.
         cost_nanos: in billionths of a US dollar; None when the price is not known.
         estimated: the provider has not told the tokens; they were estimated.
+        time_ms, tool_calls: of its turn, since the charge before: how long its agent worked, how many tools it called.
+
+    One without tokens is no call, but the rest of a turn that ended after its last one.
     """
 
     charge_id: str
@@ -59,6 +62,8 @@ class ChargeRow:
     usage: UsageTotals
     cost_nanos: int | None
     estimated: bool
+    time_ms: int = 0
+    tool_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,7 @@ class UsageRow:
         calls: all calls, those of `calls_without_cost` and `estimated` among them.
         calls_without_cost: calls whose cost is not known.
         estimated: calls whose tokens were estimated.
+        time_ms, tool_calls: how long agents worked, and how many tools they called.
     """
 
     session_id: str
@@ -82,6 +88,8 @@ class UsageRow:
     calls: int
     calls_without_cost: int
     estimated: int
+    time_ms: int
+    tool_calls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +101,18 @@ class Sum:
     calls: int = 0
     calls_without_cost: int = 0
     estimated: int = 0
+    time_ms: int = 0
+    tool_calls: int = 0
 
     def plus(self, charge: ChargeRow) -> "Sum":
         return Sum(
             usage=self.usage + charge.usage,
             cost_nanos=self.cost_nanos + (charge.cost_nanos or 0),
-            calls=self.calls + 1,
+            calls=self.calls + (charge.usage != UsageTotals()),
             calls_without_cost=self.calls_without_cost + (charge.cost_nanos is None),
             estimated=self.estimated + charge.estimated,
+            time_ms=self.time_ms + charge.time_ms,
+            tool_calls=self.tool_calls + charge.tool_calls,
         )
 
 
@@ -172,6 +184,8 @@ def usage_row(session_id: str, place: Slot, total: Sum) -> UsageRow:
         calls=total.calls,
         calls_without_cost=total.calls_without_cost,
         estimated=total.estimated,
+        time_ms=total.time_ms,
+        tool_calls=total.tool_calls,
     )
 
 

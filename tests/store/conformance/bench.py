@@ -117,6 +117,8 @@ class Bench:
             "usage": UsageTotals(input_tokens=10, output_tokens=1),
             "cost_nanos": 1000,
             "estimated": False,
+            "time_ms": 1200,
+            "tool_calls": 2,
         }
         return ChargeRow(**(given | fields))
 

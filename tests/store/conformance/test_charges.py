@@ -124,6 +124,8 @@ async def test_usage_sums_by_session_day_provider_and_model(bench: Bench) -> Non
         calls=2,
         calls_without_cost=1,
         estimated=1,
+        time_ms=2400,
+        tool_calls=4,
     )
 
 

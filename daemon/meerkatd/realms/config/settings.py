@@ -11,13 +11,16 @@ from meerkat_client.wire.credentials import PROVIDERS
 
 from ...agent.agents import AgentDefaults
 from ...agent.credentials import Credentials, ProviderAccess
+from ...agent.limits import Limits, RealmLimits
 from ...agent.models import ModelSettings, ServerSettings
+from ...agent.prices import Price, Rates
 from ...agent.providers import RetryPolicy, Timeouts
 from ...agent.realm_agents import AgentSettings
 from ...agent.tools.builtin.shell import MARGIN_SECONDS, ShellSettings
 from ...agent.tools.builtin.shell import MAX_SECONDS as MAX_SHELL_SECONDS
 from ...agent.tools.settings import ToolSettings
-from ...contract.config_document import ConfigDocument
+from ...contract.budget import amounts
+from ...contract.config_document import ConfigDocument, PriceSection
 from ...errors import ConfigInvalid, MeerkatError
 from .cell import ConfigCell, ConfigVersion
 from .check import ConfigFault, check_document
@@ -65,6 +68,7 @@ def _defaults() -> dict[str, Any]:
             "idle": timeouts.idle,
             "connect": timeouts.connect,
         },
+        "limits": {"period": RealmLimits().period},
         "tools": {
             "callback_timeout": tools.callback_timeout,
             "default_timeout": tools.default_timeout,
@@ -93,6 +97,11 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
             temperature=agent.temperature,
             provider_params=agent.provider_params,
             tools=tools.level,
+            turn_limits=Limits(**amounts(document.budget)),
+            realm_limits=RealmLimits(
+                limits=Limits(**amounts(document.limits)), **_given(period=document.limits.period)
+            ),
+            prices={name: _price(each) for name, each in document.prices.items()},
             **_given(
                 max_model_calls=agent.max_model_calls,
                 max_concurrent_tools=tools.max_concurrent,
@@ -119,6 +128,10 @@ def _tool_settings(document: ConfigDocument) -> ToolSettings:
     return replace(
         settings, shell=ShellSettings(program=shell.program, max_timeout=longest, **_given(timeout=shell.timeout))
     )
+
+
+def _price(section: PriceSection) -> Price:
+    return Price(tiers=((0, Rates.per_million(dict(section))),))
 
 
 def _credentials(document: ConfigDocument) -> Credentials:

@@ -154,6 +154,8 @@ def charge_record(charge: ChargeRow, *, ordinal: int) -> Record:
         "model": charge.model,
         "cost_nanos": charge.cost_nanos,
         "estimated": charge.estimated,
+        "time_ms": charge.time_ms,
+        "tool_calls": charge.tool_calls,
         "usage": usage_fields(charge.usage),
     }
     return Record("charge", fields)
@@ -290,6 +292,8 @@ def charge_row(session_id: str, fields: Fields) -> ChargeRow:
         usage=usage_totals(fields["usage"]),
         cost_nanos=fields["cost_nanos"],
         estimated=fields["estimated"],
+        time_ms=fields["time_ms"],
+        tool_calls=fields["tool_calls"],
     )
 
 

@@ -138,6 +138,8 @@ def _sums(spending: Spending) -> list[Sequence[Any]]:
             total.calls,
             total.calls_without_cost,
             total.estimated,
+            total.time_ms,
+            total.tool_calls,
         )
         for place, total in spending.sums.items()
     ]
@@ -153,7 +155,9 @@ def _spending(fields: dict[str, Any]) -> Spending | None:
             calls=calls,
             calls_without_cost=without,
             estimated=estimated,
+            time_ms=time_ms,
+            tool_calls=tool_calls,
         )
-        for day, provider, model, usage, cost, calls, without, estimated in fields["sums"]
+        for day, provider, model, usage, cost, calls, without, estimated, time_ms, tool_calls in fields["sums"]
     }
     return Spending(sums, fields["charges"])

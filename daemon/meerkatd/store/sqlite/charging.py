@@ -23,12 +23,13 @@ def put_charges(db: apsw.Connection, rows: Sequence[ChargeRow], session_id: str 
     for row in rows:
         session_key, turn = _place(db, row.session_id, row.turn_id)
         values = (row.charge_id, turn, row.at_ms, row.provider, row.model, *usage_values(row.usage))
-        db.execute(_PUT_CHARGE, (_next_charge(db, session_key), *values, row.cost_nanos, row.estimated))
+        rest = (row.cost_nanos, row.estimated, row.time_ms, row.tool_calls)
+        db.execute(_PUT_CHARGE, (_next_charge(db, session_key), *values, *rest))
         if db.changes():
             _sum_up(db, session_key, row)
 
 
-_PUT_CHARGE = "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT_CHARGE = "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 def _next_charge(db: apsw.Connection, session_key: int) -> int:
@@ -40,7 +41,7 @@ def _next_charge(db: apsw.Connection, session_key: int) -> int:
 def _sum_up(db: apsw.Connection, session_key: int, row: ChargeRow) -> None:
     day, provider, model = slot(row)
     total = Sum().plus(row)
-    counts = (total.cost_nanos, total.calls, total.calls_without_cost, total.estimated)
+    counts = (total.cost_nanos, total.calls, total.calls_without_cost, total.estimated, total.time_ms, total.tool_calls)
     db.execute(_SUM_UP, (day, session_key, provider, model, *usage_values(row.usage), *counts))
 
 
@@ -53,9 +54,11 @@ _SUMS = (
     "calls",
     "calls_without_cost",
     "estimated",
+    "time_ms",
+    "tool_calls",
 )
 _SUM_UP = f"""
-    INSERT INTO usage_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    INSERT INTO usage_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
         {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)}
 """
 
@@ -69,8 +72,8 @@ def charges(db: apsw.Connection, session_id: str, offset: int, limit: int) -> Se
 
 
 _CHARGES = """
-    SELECT c.charge_id, t.turn_id, c.at_ms, c.provider, c.model, c.cost_nanos, c.estimated, c.input_tokens,
-        c.output_tokens, c.cache_creation_tokens, c.cache_read_tokens
+    SELECT c.charge_id, t.turn_id, c.at_ms, c.provider, c.model, c.cost_nanos, c.estimated, c.time_ms, c.tool_calls,
+        c.input_tokens, c.output_tokens, c.cache_creation_tokens, c.cache_read_tokens
     FROM charges AS c JOIN turns AS t ON t.id = c.turn WHERE c.id >= ? AND c.id <= ? ORDER BY c.id
 """
 
@@ -146,7 +149,7 @@ def _place(db: apsw.Connection, session_id: str, turn_id: str) -> tuple[int, int
 
 
 def _charge_row(session_id: str, row: Sequence[Any]) -> ChargeRow:
-    charge_id, turn_id, at_ms, provider, model, cost_nanos, estimated, *tokens = row
+    charge_id, turn_id, at_ms, provider, model, cost_nanos, estimated, time_ms, tool_calls, *tokens = row
     return ChargeRow(
         charge_id=charge_id,
         session_id=session_id,
@@ -157,14 +160,22 @@ def _charge_row(session_id: str, row: Sequence[Any]) -> ChargeRow:
         usage=usage_totals(tokens),
         cost_nanos=cost_nanos,
         estimated=bool(estimated),
+        time_ms=time_ms,
+        tool_calls=tool_calls,
     )
 
 
 def _usage_row(row: Sequence[Any]) -> UsageRow:
     session_id, day, provider, model, *sums = row
-    cost, calls, without, estimated = sums[4:]
+    cost, calls, without, estimated, time_ms, tool_calls = sums[4:]
     total = Sum(
-        usage=usage_totals(sums[:4]), cost_nanos=cost, calls=calls, calls_without_cost=without, estimated=estimated
+        usage=usage_totals(sums[:4]),
+        cost_nanos=cost,
+        calls=calls,
+        calls_without_cost=without,
+        estimated=estimated,
+        time_ms=time_ms,
+        tool_calls=tool_calls,
     )
     return usage_row(session_id, (day, provider, model), total)
 

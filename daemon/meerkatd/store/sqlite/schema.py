@@ -110,7 +110,9 @@ MIGRATIONS: tuple[str, ...] = (
         cache_creation_tokens INTEGER NOT NULL,
         cache_read_tokens INTEGER NOT NULL,
         cost_nanos INTEGER,
-        estimated INTEGER NOT NULL
+        estimated INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL,
+        tool_calls INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX charges_once ON charges(id >> 31, charge_id);
 
@@ -127,6 +129,8 @@ MIGRATIONS: tuple[str, ...] = (
         calls INTEGER NOT NULL,
         calls_without_cost INTEGER NOT NULL,
         estimated INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL,
+        tool_calls INTEGER NOT NULL,
         PRIMARY KEY (day, session_key, provider, model)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_days_of_session ON usage_days(session_key, day);
