@@ -44,6 +44,7 @@ COMMANDS = (
     Entry("realms", "realms", "Look after"),
     Entry("config", "config", "Look after"),
     Entry("models", "models", "Look after"),
+    Entry("blob", "blob", "Look after"),
     Entry("daemon", "daemon", "Look after"),
     Entry("doctor", "doctor", "Look after"),
 )

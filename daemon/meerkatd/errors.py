@@ -74,6 +74,10 @@ class SessionNotFound(MeerkatError):
     code = "SESSION_NOT_FOUND"
 
 
+class BlobNotFound(MeerkatError):
+    code = "BLOB_NOT_FOUND"
+
+
 class SessionBusy(MeerkatError):
     code = "SESSION_BUSY"
 

@@ -26,6 +26,7 @@ PROMISES = {
     "CFG-5": "The same idempotency key writes once, also after a restart.",
     "CFG-6": "A watch tells each generation, edits by hand included, until it is ended.",
     "CFG-7": "The schema and the effective config tell every key.",
+    "BLO-1": "blob/get gives what a blob_id stands for, checked against it; a missing one is BLOB_NOT_FOUND.",
     "SES-1": "create answers with the turn's result and stores the session with its first turn.",
     "SES-2": "A session whose first turn failed is named in the error and can go on.",
     "SES-3": "A deferred session is seen by everybody and runs with its first turn.",

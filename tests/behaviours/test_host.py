@@ -26,7 +26,7 @@ async def test_capabilities_name_what_works(house: House):
         assert {each["status"] for each in answer["capabilities"]} == {"Available"}
         features = (await peer.call("runtime/capabilities"))["features"]
         working = {name for name, there in features.items() if there}
-        assert working == {"runtime_backed_sessions", "session_events", "session_streams", "event_replay"}
+        assert working == {"runtime_backed_sessions", "session_events", "session_streams", "event_replay", "blobs"}
 
 
 @holds("DAE-2")

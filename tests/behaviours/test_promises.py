@@ -1,6 +1,7 @@
 """The list of promises and the tests that hold them belong together."""
 
 from tests.behaviours import (
+    test_blobs,
     test_config,
     test_connections,
     test_events,
@@ -11,7 +12,7 @@ from tests.behaviours import (
 )
 from tests.behaviours.promises import PROMISES
 
-MODULES = (test_config, test_connections, test_events, test_host, test_replay, test_sessions, test_turns)
+MODULES = (test_blobs, test_config, test_connections, test_events, test_host, test_replay, test_sessions, test_turns)
 
 
 def test_every_promise_is_held_by_a_test():

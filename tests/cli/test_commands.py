@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trio
 from tests.cli.conftest import COMMAND, Shell
 from tests.support.gated_model import Gate, GatedModel
 
@@ -17,6 +18,7 @@ from meerkat_client import model_files
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.limits import MAX_REQUEST_FRAME
 from meerkat_client.wire.paths import places
+from meerkatd.store.blobs import FileBlobs
 from rkat import local_setup
 from rkat.connection import connect
 from rkat.options import Options
@@ -176,6 +178,17 @@ def test_a_session_is_forked_whole_or_at_a_message(shell: Shell):
 def test_an_interrupt_of_an_idle_session_is_refused(shell: Shell):
     assert shell.run(*MODEL, "hi").returncode == 0
     assert shell.run("sessions", "interrupt", "last").returncode == 12
+
+
+def test_a_blob_is_written_to_a_pipe_a_file_or_as_a_document(shell: Shell, tmp_path: Path):
+    folder = Path(shell.json("realms", "create", "team", "--backend", "jsonl")["path"])
+    blob_id = trio.run(FileBlobs(str(folder)).put, b"\x89PNG\n", "image/png")
+    assert shell.run("--realm", "team", "blob", "get", blob_id, "--output", str(tmp_path / "a.png")).returncode == 0
+    assert (tmp_path / "a.png").read_bytes() == b"\x89PNG\n"
+    assert shell.json("--realm", "team", "blob", "get", blob_id)["media_type"] == "image/png"
+    terminal = shell.terminal("--realm", "team", "blob", "get", blob_id)
+    assert (terminal.wait(), "--output" in terminal.shown) == (2, True)
+    assert shell.run("blob", "get", blob_id).returncode == 18, "another realm has other blobs"
 
 
 def test_realms_are_made_shown_and_listed(shell: Shell):

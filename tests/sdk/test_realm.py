@@ -71,6 +71,7 @@ async def test_what_the_daemon_can_do_is_known_and_can_be_required(world: World)
         assert openai.configured
         assert openai.models
         assert client.info["server_info"]["name"] == "meerkatd"
+        assert (await raised(RequestError, client.get_blob("sha256:" + "0" * 64))).code == "BLOB_NOT_FOUND"
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "blocking"])

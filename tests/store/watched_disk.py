@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO, Literal, NamedTuple
 
-from meerkatd.store.jsonl.disk import Disk
+from meerkatd.store.disk import Disk
 
 Kind = Literal["create", "open", "write", "truncate", "sync", "rename", "remove", "sync_folder", "read"]
 

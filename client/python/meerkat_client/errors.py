@@ -227,7 +227,7 @@ class VersionMismatchError(DaemonError):
 _MEMBERS: dict[type[RkatError], tuple[str, ...]] = {
     RequestError: (
         "PARSE_ERROR", "INVALID_REQUEST", "METHOD_NOT_FOUND", "INVALID_PARAMS", "DUPLICATE_INPUT", "REQUEST_TOO_LARGE",
-        "UNAUTHORIZED", "NOT_FOUND", "METHOD_NOT_ALLOWED",
+        "UNAUTHORIZED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "BLOB_NOT_FOUND",
     ),
     SessionNotFoundError: ("SESSION_NOT_FOUND",),
     SessionBusyError: ("SESSION_BUSY",),

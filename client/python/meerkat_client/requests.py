@@ -15,7 +15,7 @@ from .results import Capability, InterruptResult, ModelsCatalog, RunResult, Sess
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import ConfigEnvelope, ContextInjected, ExternalEventOutcome, SessionForked
+    from .types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, SessionForked
 
 T = TypeVar("T")
 # Random bytes of a key: nobody else makes up the same one.
@@ -150,6 +150,10 @@ def patch_config(
 
 def models_catalog() -> Ask[ModelsCatalog]:
     return Ask("models/catalog", {}, ModelsCatalog.parse)
+
+
+def get_blob(blob_id: str) -> "Ask[BlobContent]":
+    return Ask("blob/get", {"blob_id": blob_id}, lambda result: cast("BlobContent", result))
 
 
 def capabilities() -> Ask[tuple[Capability, ...]]:

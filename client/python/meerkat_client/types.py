@@ -6,6 +6,20 @@ Generated from the contract by `python -m meerkatd.contract.emit`; edits are los
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class BlobGet(TypedDict):
+    """`blob/get`: the bytes of a blob of this realm."""
+
+    blob_id: str
+
+
+class BlobContent(TypedDict):
+    """Result of `blob/get`. `data` is base64."""
+
+    blob_id: str
+    media_type: str
+    data: str
+
+
 class CapabilitiesGet(TypedDict):
     """`capabilities/get`."""
 

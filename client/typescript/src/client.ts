@@ -17,6 +17,7 @@ import {
 import { Tools, type ToolHandler } from "./tools.js";
 import { runTurn } from "./turns.js";
 import type {
+  BlobContent,
   Capability,
   Catalog,
   ConfigEnvelope,
@@ -186,6 +187,11 @@ export class MeerkatClient {
 
   getModelsCatalog(): Promise<Catalog> {
     return this.#connected.call("models/catalog", {});
+  }
+
+  /** The bytes that a message names, as base64 in `data`. */
+  getBlob(blobId: string): Promise<BlobContent> {
+    return this.#connected.call("blob/get", { blob_id: blobId });
   }
 
   get #connected(): Link {

@@ -16,6 +16,7 @@ export const ERRORS = {
   "SESSION_NOT_RUNNING": {"rpc": -32003, "retryable": false, "hint": "Start one with `rkat resume`, or read it with `rkat sessions history`."},
   "DUPLICATE_INPUT": {"rpc": -32004, "retryable": false, "hint": "Use a fresh key for a new request."},
   "REQUEST_CANCELLED": {"rpc": -32005, "retryable": false, "hint": "What was produced is kept; go on with `rkat resume`."},
+  "BLOB_NOT_FOUND": {"rpc": -32602, "retryable": false, "hint": "Take the blob_id from a message of this realm; another --realm has other blobs."},
   "PROVIDER_ERROR": {"rpc": -32010, "retryable": true, "hint": "The session is kept; try again with `rkat resume`, or choose another --model."},
   "BUDGET_EXHAUSTED": {"rpc": -32011, "retryable": false, "hint": "Raise the limit; what was produced is kept."},
   "AGENT_ERROR": {"rpc": -32013, "retryable": false, "hint": "The session is kept; read it with `rkat sessions history`."},
@@ -110,6 +111,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
 
 /** The shapes of each method's params and result. */
 export const CALLS: Readonly<Record<string, readonly [params: string, result: string]>> = {
+  "blob/get": ["BlobGet", "BlobContent"],
   "capabilities/get": ["CapabilitiesGet", "Capabilities"],
   "config/get": ["ConfigGet", "ConfigEnvelope"],
   "config/patch": ["ConfigPatch", "ConfigEnvelope"],

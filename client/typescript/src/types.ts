@@ -3,6 +3,19 @@
  * Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost.
  */
 
+/** `blob/get`: the bytes of a blob of this realm. */
+export interface BlobGet {
+  /** As messages name it: `sha256:` and 64 digits. */
+  blobId: string;
+}
+
+/** Result of `blob/get`. `data` is base64. */
+export interface BlobContent {
+  blobId: string;
+  mediaType: string;
+  data: string;
+}
+
 /** `capabilities/get`. */
 export type CapabilitiesGet = Record<string, never>;
 
@@ -1319,6 +1332,7 @@ export type Message =
 
 /** Params and result of each method. */
 export interface Methods {
+  "blob/get": { params: BlobGet; result: BlobContent };
   "capabilities/get": { params: CapabilitiesGet; result: Capabilities };
   "config/get": { params: ConfigGet; result: ConfigEnvelope };
   "config/patch": { params: ConfigPatch; result: ConfigEnvelope };

@@ -235,6 +235,9 @@ test("capabilities and models are told", limited, async () => {
   assert.throws(() => client.requireCapability("mobs"), CapabilityUnavailableError);
   const { providers } = await client.getModelsCatalog();
   assert.ok(providers.find(({ provider }) => provider === "openai")?.configured);
+  await assert.rejects(client.getBlob(`sha256:${"0".repeat(64)}`), (error: unknown) => {
+    return error instanceof MeerkatError && error.code === "BLOB_NOT_FOUND";
+  });
 });
 
 test("a client that is not connected, or not any more, says so", limited, async () => {

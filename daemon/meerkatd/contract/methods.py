@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn
+from . import blob, capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn
 from .base import Params
 
 
@@ -14,6 +14,7 @@ class Method(NamedTuple):
 
 
 METHODS: tuple[Method, ...] = (
+    Method("blob/get", blob.BlobGet, blob.BlobContent, "The bytes of a blob that a message names."),
     Method("capabilities/get", capability.CapabilitiesGet, capability.Capabilities, "What this daemon can do."),
     Method("config/get", config.ConfigGet, config.ConfigEnvelope, "The realm's config and its generation."),
     Method(

@@ -18,7 +18,22 @@ from ..contract.methods import METHODS
 from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
-from . import capability, config, connection, daemon, event, model, realm, runtime, session, stream, tool, turn, web
+from . import (
+    blob,
+    capability,
+    config,
+    connection,
+    daemon,
+    event,
+    model,
+    realm,
+    runtime,
+    session,
+    stream,
+    tool,
+    turn,
+    web,
+)
 from .context import Context, Services
 
 log = logging.getLogger(__name__)
@@ -29,6 +44,7 @@ MAX_SHOWN_CHARS = 60
 Handler = Callable[[Context, Any, Call], Awaitable[Any]]
 
 HANDLERS: dict[str, Handler] = {
+    "blob/get": blob.get,
     "capabilities/get": capability.get,
     "config/get": config.get,
     "config/patch": config.patch,

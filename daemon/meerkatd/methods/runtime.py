@@ -37,7 +37,7 @@ FEATURES: RuntimeFeatures = {
     "mobs": False,
     "mcp_live": False,
     "comms": False,
-    "blobs": False,
+    "blobs": True,
     "session_events": True,
     "session_streams": True,
     "schedules": False,

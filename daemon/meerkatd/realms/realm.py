@@ -17,6 +17,7 @@ from ..agent.tools.callback import CallbackTools
 from ..contract.connection import BackendName
 from ..contract.realm import RealmDetails, RealmInfo
 from ..errors import (
+    BlobNotFound,
     MeerkatError,
     RealmBackendMismatch,
     RealmDamaged,
@@ -30,6 +31,7 @@ from ..sessions.clock import now_ms
 from ..sessions.recovery import settle_lost_turns
 from ..sessions.sessions import Sessions
 from ..store.api import RealmStore
+from ..store.blobs import Blob
 from . import manifest as manifests
 from .config.cell import ConfigCell
 from .config.files import ConfigFiles
@@ -210,6 +212,13 @@ class Realm:
                 self._store = await self._open(manifest)
                 self._opened()
             return self._store
+
+    async def blob(self, blob_id: str) -> Blob:
+        """Raises BlobNotFound, and what `store` raises."""
+        store = await self.store(False)
+        if store is None:
+            raise BlobNotFound(f"blob not found: {blob_id}", details={"blob_id": blob_id})
+        return await store.blobs.get(blob_id)
 
     async def _open(self, manifest: Manifest | None) -> RealmStore:
         exists = manifest is not None

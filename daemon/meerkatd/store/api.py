@@ -25,6 +25,7 @@ from typing import Literal, Protocol
 
 from .approval import ApprovalRow as ApprovalRow
 from .approval import ApprovalState as ApprovalState
+from .blobs import Blobs
 from .spending import ChargeRow as ChargeRow
 from .spending import UsageRow as UsageRow
 from .spending import UsageTotals as UsageTotals
@@ -211,6 +212,9 @@ class RealmStore(Protocol):
 
     @property
     def backend(self) -> str: ...
+
+    @property
+    def blobs(self) -> Blobs: ...
 
     # -- writes ---------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from .api import (
     UsageRow,
     keeps_prompt,
 )
+from .blobs import Blobs, MemoryBlobs
 from .lineage import forked, shared, spans
 from .spending import Spending, usage_rows
 
@@ -61,6 +62,7 @@ class MemoryStore:
         self._approvals: dict[str, ApprovalRow] = {}
         self._charges: dict[str, list[ChargeRow]] = {}
         self._spending: dict[str, Spending] = {}
+        self.blobs: Blobs = MemoryBlobs()
         self._closed = False
 
     # -- writes ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized
+    from ..types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized
 
 Handler = Callable[[dict[str, Any]], Awaitable[str | list[dict[str, Any]]]]
 H = TypeVar("H", bound=Handler)
@@ -258,6 +258,14 @@ class MeerkatClient:
     async def get_models_catalog(self) -> ModelsCatalog:
         """Models known by name, and which can be used."""
         return await self._link.ask(requests.models_catalog())
+
+    async def get_blob(self, blob_id: str) -> "BlobContent":
+        """The bytes that a message names, as base64 in `data`.
+
+        Raises:
+            RequestError: BLOB_NOT_FOUND, the realm has no such blob.
+        """
+        return await self._link.ask(requests.get_blob(blob_id))
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """Any request of the method reference.

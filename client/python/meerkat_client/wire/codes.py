@@ -61,6 +61,8 @@ _ROWS = (
              "Use a fresh key for a new request."),
     ErrorRow("REQUEST_CANCELLED", -32005, 499, 14, False, "caller", "The turn or request was cancelled.",
              "What was produced is kept; go on with `rkat resume`."),
+    ErrorRow("BLOB_NOT_FOUND", -32602, 404, 18, False, "caller", "The realm has no such blob.",
+             "Take the blob_id from a message of this realm; another --realm has other blobs."),
     ErrorRow("PROVIDER_ERROR", -32010, 502, 20, True, "provider", "The model's provider failed or refused.",
              "The session is kept; try again with `rkat resume`, or choose another --model."),
     ErrorRow("BUDGET_EXHAUSTED", -32011, 429, 21, False, "state", "A limit of this turn or session is used up.",

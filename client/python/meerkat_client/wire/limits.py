@@ -10,6 +10,9 @@ MAX_REQUEST_FRAME = 1 * MIB
 # A page of 1000 long messages fits; the daemon is trusted by its clients, so memory is the only concern.
 MAX_REPLY_FRAME = 32 * MIB
 
+# A blob must fit into one reply as base64, which takes 4/3 of it; providers take images of 5 to 20 MB.
+MAX_BLOB = 20 * MIB
+
 # A request above its limit is skipped without being stored, so that the connection survives an honest mistake;
 # beyond this, skipping costs more than a new connection.
 MAX_DISCARD = 64 * MIB

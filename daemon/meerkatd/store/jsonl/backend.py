@@ -5,8 +5,8 @@ from functools import partial
 import trio
 
 from ..api import RealmStore
+from ..disk import Disk
 from .commit import Committer
-from .disk import Disk
 from .opening import open_realm
 from .store import JsonlStore
 from .worker import Worker
@@ -29,4 +29,4 @@ class JsonlBackend:
         # Shielded: a realm that was opened for nobody would keep its lock.
         with trio.CancelScope(shield=True):
             files = await trio.to_thread.run_sync(partial(open_realm, folder, create=create, disk=self._disk))
-        return JsonlStore(Worker(Committer(files)))
+        return JsonlStore(Worker(Committer(files)), folder=folder, disk=self._disk)

@@ -22,9 +22,9 @@ import outcome
 
 from ...errors import MeerkatError
 from ...instruments import COMMIT_SECONDS, GROUP_SIZE
+from ..disk import NEW
+from ..file_faults import storage_fault, unknown
 from .catalog import KINDS, Log, Session, Undo
-from .disk import NEW
-from .faults import storage_fault, unknown
 from .files import RealmFiles
 from .record import crc_of, seal
 from .writes import Change

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..disk import Disk
+from ..file_faults import damaged
 from . import snapshot
 from .catalog import Catalog, Session
-from .disk import Disk
-from .faults import damaged
 from .layout import INDEX
 from .offsets import Offsets
 from .record import is_sealed

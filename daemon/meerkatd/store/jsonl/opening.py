@@ -15,11 +15,11 @@ from typing import Any
 from meerkat_client.wire.version import VERSION
 
 from ...errors import RealmNotFound, RealmTooNew, StorageFailed
+from ..disk import NEW, Disk
+from ..file_faults import damaged, storage_fault
 from ..lineage import shared
 from . import snapshot
 from .catalog import Catalog, Log, Session
-from .disk import NEW, Disk
-from .faults import damaged, storage_fault
 from .files import RealmFiles
 from .layout import ENDING, FOLDER, INDEX, LOCK, REALM_LOG, session_file
 from .record import TAIL_BYTES, crc_of, parse, seal, tail

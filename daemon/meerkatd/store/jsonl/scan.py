@@ -21,7 +21,7 @@ from itertools import chain, pairwise
 from typing import BinaryIO, NamedTuple
 
 from ...errors import MeerkatError
-from .faults import damaged
+from ..file_faults import damaged
 from .record import Head, crc_of, head, is_sealed, looks_whole, message_start, sealed_parts
 
 # The unit that a disk writes whole or not at all.

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import RealmDamaged
+from ..disk import Disk
 from ..spending import Spending, Sum
 from . import rows
 from .catalog import Catalog, HeldApproval, HeldKey, Session
-from .disk import Disk
 from .record import Record, seal
 from .rows import FORMAT_VERSION
 from .scan import Scan

@@ -19,6 +19,8 @@ from ..api import (
     TurnRow,
     UsageRow,
 )
+from ..blobs import Blobs, FileBlobs
+from ..disk import Disk
 from . import reads, writes
 from .files import RealmFiles
 from .worker import Worker
@@ -38,8 +40,9 @@ class JsonlStore:
 
     backend = "jsonl"
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, *, folder: str, disk: Disk) -> None:
         self._worker = worker
+        self.blobs: Blobs = FileBlobs(folder, disk=disk)
 
     async def create_session(
         self, session: SessionRow, *, turn: TurnRow | None = None, key: KeyRow | None = None

@@ -1,5 +1,6 @@
 """`RealmStore` over one worker: every method is one job, and one hop to the thread and back."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +20,7 @@ from ..api import (
     TurnRow,
     UsageRow,
 )
+from ..blobs import Blobs, FileBlobs
 from . import charging, reads, writes
 from .connection import Database
 from .worker import Worker
@@ -38,6 +40,7 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._worker = Worker(database)
+        self.blobs: Blobs = FileBlobs(os.path.dirname(database.path))
 
     async def ready(self) -> None:
         """Open the file now rather than at the first use, to learn of its faults."""

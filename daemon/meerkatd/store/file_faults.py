@@ -2,7 +2,7 @@
 
 import errno
 
-from ...errors import MeerkatError, RealmDamaged, StorageFailed, StorageFull, StorageUnknown
+from ..errors import MeerkatError, RealmDamaged, StorageFailed, StorageFull, StorageUnknown
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
