@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle, islice
 
 import trio
-from tests.behaviours.conftest import SURFACES
+from tests.behaviours.conftest import SOCKET_SURFACES
 from tests.behaviours.promises import holds
 from tests.behaviours.surfaces import Peer, open_door
 from tests.support.house import House, running_house
@@ -22,7 +22,7 @@ async def many(house: House, **initialize: str) -> AsyncIterator[list[Peer]]:
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
         peers = []
-        for surface in islice(cycle(SURFACES), CONNECTIONS):
+        for surface in islice(cycle(SOCKET_SURFACES), CONNECTIONS):
             door = await stack.enter_async_context(open_door(surface, house.settings.socket_path))
             peer = Peer(door, nursery)
             nursery.start_soon(peer.read)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trio
-from tests.behaviours.surfaces import Peer, open_door
+from tests.behaviours.mcp_door import open_mcp_door
+from tests.behaviours.surfaces import Door, Peer, open_door
 from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
 
 from meerkat_client.wire.paths import places
@@ -28,8 +29,13 @@ class House:
 
     async def restart(self) -> None:
         """Stop the daemon in order and start another one over the same files."""
-        async with self.connect() as peer:
+        # Not every surface lets its clients do that.
+        async with open_door("framed", self.settings.socket_path) as door, trio.open_nursery() as nursery:
+            peer = Peer(door, nursery)
+            nursery.start_soon(peer.read)
+            await peer.call("initialize")
             await peer.call("daemon/stop")
+            nursery.cancel_scope.cancel()
         await self.ended.wait()
         self.ended = trio.Event()
         await self.start(self)
@@ -50,6 +56,12 @@ class Ready(ReadyPipe):
         self.event.set()
 
 
+def _door(surface: str, settings: Settings) -> AbstractAsyncContextManager[Door]:
+    if surface == "mcp":
+        return open_mcp_door(settings.state_root)
+    return open_door(surface, settings.socket_path)
+
+
 async def _no_preload() -> None:
     await trio.lowlevel.checkpoint()
 
@@ -59,9 +71,11 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
     """A daemon below `root`, which must be short enough for a socket's path. Ends with the block, at once.
 
     Args:
-        surface: the door that `connect` uses: framed, ws-cbor, ws-json.
+        surface: the door that `connect` uses: framed, ws-cbor, ws-json, or a shim: mcp.
     """
-    settings = Settings(places=places(f"{root}/state", runtime_dir=f"{root}/run"), drain_seconds=5.0)
+    settings = Settings(
+        places=places(f"{root}/state", environ={"MEERKAT_RUNTIME_DIR": f"{root}/run"}), drain_seconds=5.0
+    )
     os.makedirs(settings.state_root, 0o700, exist_ok=True)
     provider = ScriptedProvider()
     async with trio.open_nursery() as nursery:
@@ -80,7 +94,7 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
 
         @asynccontextmanager
         async def connect(**initialize: Any) -> AsyncIterator[Peer]:
-            async with open_door(surface, settings.socket_path) as door, trio.open_nursery() as inner:
+            async with _door(surface, settings) as door, trio.open_nursery() as inner:
                 peer = Peer(door, inner, surface=surface)
                 inner.start_soon(peer.read)
                 if initialize.pop("greet", True):

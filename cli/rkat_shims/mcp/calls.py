@@ -16,11 +16,10 @@ from pydantic import ValidationError
 from meerkat_client.errors import RkatError
 from meerkatd.contract.base import complaint
 
-from . import params
 from .answers import failure, result
 from .daemon import Daemon
 from .event_streams import EventStreams
-from .options import NAME, Options
+from .options import Options
 from .progress import Progress
 from .tools import READS, TURNS, Tool
 
@@ -77,7 +76,7 @@ class Calls:
             if name not in tool.fields:
                 takes = ", ".join(tool.fields) or "nothing"
                 raise _refused(tool, name, f"is unknown to {tool.name}, which takes {takes}")
-        if tool.params.__module__ != params.__name__:
+        if not tool.judged:
             return dict(arguments)
         try:
             return tool.params.model_validate(dict(arguments)).model_dump(exclude_unset=True)
@@ -98,4 +97,4 @@ class Calls:
 
 def _refused(tool: Tool, field: str, what: str) -> RkatError:
     message = f"{field} {what}." if field else f"{what[0].upper()}{what[1:]}."
-    return RkatError("INVALID_PARAMS", message, details={"field": field, "tool": tool.name, "surface": NAME})
+    return RkatError("INVALID_PARAMS", message, details={"field": field, "tool": tool.name})

@@ -4,7 +4,7 @@ up."""
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from meerkat_client._async.connection import Connection
 from meerkat_client._async.link import Link
@@ -14,6 +14,9 @@ from meerkat_client.requests import Ask
 from meerkat_client.tools import Toolbox
 
 from .options import NAME, Options
+
+# Enough for any program; what others are told is one line.
+_MOST_NAME: Final = 100
 
 
 class Daemon:
@@ -48,7 +51,8 @@ class Daemon:
 
     def speak_for(self, client: str) -> None:
         """Say on connections that are made from now on which program is behind this one."""
-        self._options["name"] = f"{client} ({NAME})"
+        plain = "".join(character for character in client if character.isprintable())[:_MOST_NAME]
+        self._options["name"] = plain.strip() or NAME
 
     async def ask(
         self, method: str, params: Mapping[str, Any], *, repeatable: bool = True, runs_turn: bool = False

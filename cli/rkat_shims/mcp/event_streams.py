@@ -2,7 +2,7 @@
 reads holds up nothing else; what such a one misses is told by a `stream_truncated`."""
 
 import uuid
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from .params import DEFAULT_TIMEOUT_MS
 
 # An agent follows a few sessions; each stream takes one of the daemon's connections.
 MAX_STREAMS: Final = 16
-# Ids of closed streams, so that closing twice can be told from closing what never was.
+# How closed streams ended, so that who comes late is told so, and not that there never was such a stream.
 _REMEMBERED: Final = 256
 
 
@@ -27,7 +27,7 @@ class EventStreams:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._open: dict[str, _Stream] = {}
-        self._closed: deque[str] = deque(maxlen=_REMEMBERED)
+        self._outcomes: OrderedDict[str, str] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<EventStreams open={len(self._open)}>"
@@ -59,15 +59,17 @@ class EventStreams:
         # Before the first await, so that several at a time do not pass the bound.
         self._open[stream_id] = stream
         try:
-            await stream.open()
+            opened = await stream.open()
         except BaseException:
             self._close(stream_id)
             raise
-        return {"stream_id": stream_id, "session_id": stream.session_id, "opened": True, "cursor": stream.cursor}
+        return {**opened, "stream_id": stream_id}
 
     async def _read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         stream_id = given["stream_id"]
         stream = self._open.get(stream_id)
+        if stream is None and stream_id in self._outcomes:
+            return {"stream_id": stream_id, "status": "closed", "outcome": self._outcomes[stream_id]}
         if stream is None:
             raise RkatError(
                 "INVALID_PARAMS",
@@ -89,9 +91,11 @@ class EventStreams:
     def _close(self, stream_id: str) -> dict[str, Any]:
         stream = self._open.pop(stream_id, None)
         if stream is None:
-            return {"stream_id": stream_id, "closed": False, "already_closed": stream_id in self._closed}
+            return {"stream_id": stream_id, "closed": False, "already_closed": stream_id in self._outcomes}
         stream.close()
-        self._closed.append(stream_id)
+        self._outcomes[stream_id] = stream.outcome
+        if len(self._outcomes) > _REMEMBERED:
+            self._outcomes.popitem(last=False)
         return {"stream_id": stream_id, "closed": True, "already_closed": False}
 
 
@@ -115,8 +119,8 @@ class _Stream:
         self._reading = anyio.Lock()
         self._ended = False
 
-    async def open(self) -> Connection:
-        """Subscribe, after the last event that was given out.
+    async def open(self) -> dict[str, Any]:
+        """Subscribe, after the last event that was given out; what the daemon said to it.
 
         Raises:
             RkatError: the daemon refused, or cannot be reached.
@@ -125,9 +129,9 @@ class _Stream:
         asked = {"session_id": self.session_id, "until": self._until}
         if self.cursor is not None:
             asked["cursor"] = self.cursor
-        opened = await connection.call("session/stream_open", asked)
+        opened: dict[str, Any] = await connection.call("session/stream_open", asked)
         self.session_id, self.cursor = opened["session_id"], opened["cursor"]
-        return connection
+        return opened
 
     async def next(self) -> dict[str, Any] | None:
         """The next event, or None when there will be none any more. One reader at a time; others wait for it.
@@ -140,8 +144,10 @@ class _Stream:
         async with self._reading:
             while not self._ended:
                 try:
-                    connection = self._connection or await self.open()
-                    notification = await connection.next_notification(lambda: self._ended)
+                    if self._connection is None:
+                        await self.open()
+                    assert self._connection is not None, "it is open"
+                    notification = await self._connection.next_notification(lambda: self._ended)
                 except RkatError as error:
                     self._drop()
                     self._losses.count(error)

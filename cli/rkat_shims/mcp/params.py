@@ -1,13 +1,12 @@
 """What tools take that are no method of their own, or less than theirs. The same kind of shapes as the contract's."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model
 from typing_extensions import TypedDict
 
 from meerkatd.contract.base import (
     DEFAULT_LIMIT,
-    IdempotencyKey,
     JsonObject,
     Limit,
     Offset,
@@ -15,6 +14,7 @@ from meerkatd.contract.base import (
     SessionRef,
     ShortText,
 )
+from meerkatd.contract.config import ConfigGet, ConfigPatch, ConfigSet
 from meerkatd.contract.event import EventEnvelope
 
 # The public contract's figure.
@@ -23,34 +23,21 @@ DEFAULT_TIMEOUT_MS = 5_000
 MAX_TIMEOUT_MS = 600_000
 
 
-# What goes with which action of `meerkat_config`; what a write needs comes first.
-_TAKES = {
-    "get": ("effective",),
-    "set": ("config", "expected_generation", "idempotency_key"),
-    "patch": ("patch", "expected_generation", "idempotency_key"),
-}
+# The params of each action of `meerkat_config`.
+CONFIG_ACTIONS: dict[str, type[Params]] = {"get": ConfigGet, "set": ConfigSet, "patch": ConfigPatch}
 
 
-class Config(Params):
-    """`meerkat_config`: read or change the realm's config."""
+def _config() -> type[Params]:
+    """One shape of three methods: an action, and whatever goes with it."""
+    fields: dict[str, Any] = {}
+    for action, shape in CONFIG_ACTIONS.items():
+        for name, field in shape.model_fields.items():
+            about = f"For `{action}`. {field.description or ''}".strip() if name not in fields else field.description
+            fields[name] = cast(Any, field.annotation) | None, Field(None, description=about)
+    return create_model("Config", __base__=Params, action=Literal["get", "set", "patch"], **fields)
 
-    action: Literal["get", "set", "patch"]
-    config: JsonObject | None = Field(None, description="For `set`: the whole new config.")
-    patch: JsonObject | None = Field(None, description="For `patch`: a JSON merge patch (RFC 7396); null deletes.")
-    expected_generation: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Fail with CONFIG_CONFLICT when the config has another generation."
-    )
-    effective: bool = Field(False, description="For `get`: all that counts, defaults and the user's config included.")
-    idempotency_key: IdempotencyKey | None = None
 
-    @model_validator(mode="after")
-    def _only_what_the_action_takes(self) -> "Config":
-        takes = _TAKES[self.action]
-        if stray := sorted(self.model_fields_set - {"action", *takes}):
-            raise ValueError(f"{stray[0]} does not go with the action {self.action}")
-        if takes[0] != "effective" and getattr(self, takes[0]) is None:
-            raise ValueError(f"the action {self.action} needs {takes[0]}")
-        return self
+Config = _config()
 
 
 class Events(Params):
@@ -87,15 +74,6 @@ class EventStreamClose(Params):
     """`meerkat_event_stream_close`: stop following."""
 
     stream_id: ShortText
-
-
-class EventStreamOpened(TypedDict):
-    """An open stream."""
-
-    stream_id: str
-    session_id: str
-    opened: bool
-    cursor: int
 
 
 class EventStreamItem(TypedDict):

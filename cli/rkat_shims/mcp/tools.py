@@ -4,8 +4,10 @@ and what it is said to do, come from the contract."""
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from meerkat_client.errors import RkatError
 from meerkatd.contract.base import Params
 from meerkatd.contract.config import ConfigEnvelope
+from meerkatd.contract.event import StreamOpened
 from meerkatd.contract.methods import METHODS
 from meerkatd.contract.replay import EventPage
 
@@ -40,6 +42,7 @@ class Tool(NamedTuple):
         asks: the arguments -> the method and its params; None for what is not a single request.
         hides: fields of `params` that mean nothing to an agent.
         paths: fields of the result that tell of this machine's folders, left out unless asked for.
+        judged: what it takes is judged here, because the daemon knows no such request.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Tool(NamedTuple):
     asks: Callable[[Mapping[str, Any]], Ask] | None
     hides: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    judged: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -80,7 +84,18 @@ def _of(
 
 
 def _config(given: Mapping[str, Any]) -> Ask:
-    return f"config/{given['action']}", {name: value for name, value in given.items() if name != "action"}
+    action = given.get("action")
+    if action not in params.CONFIG_ACTIONS:
+        raise _refused("action", f"action must be one of {', '.join(params.CONFIG_ACTIONS)}.")
+    asked = {name: value for name, value in given.items() if name != "action"}
+    for name in asked:
+        if name not in params.CONFIG_ACTIONS[action].model_fields:
+            raise _refused(name, f"{name} does not go with the action {action}.")
+    return f"config/{action}", asked
+
+
+def _refused(field: str, message: str) -> RkatError:
+    return RkatError("INVALID_PARAMS", message, details={"field": field})
 
 
 def _events(given: Mapping[str, Any]) -> Ask:
@@ -114,6 +129,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         params.Events,
         EventPage,
         _events,
+        judged=True,
     ),
     Tool(
         "meerkat_event_stream_open",
@@ -121,8 +137,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
         READS,
         "Follow a session's events; read them with meerkat_event_stream_read.",
         params.EventStreamOpen,
-        params.EventStreamOpened,
+        StreamOpened,
         None,
+        judged=True,
     ),
     Tool(
         "meerkat_event_stream_read",
@@ -132,6 +149,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         params.EventStreamRead,
         params.EventStreamItem,
         None,
+        judged=True,
     ),
     Tool(
         "meerkat_event_stream_close",
@@ -141,6 +159,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         params.EventStreamClose,
         params.EventStreamClosed,
         None,
+        judged=True,
     ),
     Tool(
         "meerkat_config",
