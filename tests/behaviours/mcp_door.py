@@ -19,6 +19,7 @@ from rkat_shims.mcp.server import serve
 
 # The daemon's method -> the tool, where both take the same.
 TOOLS = {
+    "blob/get": "meerkat_blob_get",
     "capabilities/get": "meerkat_capabilities",
     "config/schema": "meerkat_config_schema",
     "models/catalog": "meerkat_models_catalog",

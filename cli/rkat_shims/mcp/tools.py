@@ -172,6 +172,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         paths=("resolved_paths",),
     ),
     _of("meerkat_config_schema", "Schema of the config", READS, "config/schema"),
+    _of("meerkat_blob_get", "Get a blob", READS, "blob/get"),
     _of("meerkat_capabilities", "Capabilities", READS, "capabilities/get"),
     _of("meerkat_models_catalog", "Models", READS, "models/catalog"),
     _of("meerkat_realm", "The realm", READS, "realm/current", paths=("path",)),
