@@ -105,6 +105,12 @@ class AnswerView:
             f"({plan['attempt']} of {plan['max_retries']}): {failure['message']}"
         )
 
+    def _on_compaction_started(self, payload: dict[str, Any]) -> None:
+        self._say(f"summarising the older part of {payload['message_count']} messages")
+
+    def _on_compaction_failed(self, payload: dict[str, Any]) -> None:
+        self._say(f"there is no summary: {payload['reason'].get('message', 'the model gave none')}")
+
     def _on_stream_truncated(self, payload: dict[str, Any]) -> None:
         self._say(f"{payload['reason']['dropped']} events were missed; the history has the whole text")
 

@@ -254,3 +254,24 @@ async def test_an_event_from_outside_joins_the_running_turn(house: House):
         for wrong in ({}, {"payload": 1, "kind": "peer_response_terminal"}, {"payload": 1, "event_type": ""}):
             error = await refused(two.call("session/external_event", session_id=session_id, **wrong))
             assert error.code == "INVALID_PARAMS"
+
+
+@holds("SES-11")
+async def test_a_summary_stands_for_the_older_part_also_after_a_restart(house: House):
+    async with house.connect(realm_id="r") as peer:
+        await create(house, peer)
+        for answer in ("one", "two"):
+            house.provider.answers(answer)
+            await peer.call("turn/start", session_id="last", prompt="go on")
+        house.provider.answers("They talked.")
+        result = await peer.call("session/compact", session_id="last", recent_turns=1)
+        assert (result["compacted"], result["messages_before"], result["messages_after"]) == (True, 6, 3)
+        assert (await peer.call("session/history", session_id="last"))["message_count"] == 6
+    await house.restart()
+    async with house.connect(realm_id="r") as peer:
+        house.provider.answers("fine")
+        await peer.call("turn/start", session_id="last", prompt="and now?")
+        sent = house.provider.requests[-1].messages
+        assert "They talked." in str(sent[0]["content"])
+        assert len(sent) == 5
+        assert (await peer.call("session/read", session_id="last"))["compaction"]["through"] == 4

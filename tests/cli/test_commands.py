@@ -400,3 +400,21 @@ def test_an_answer_that_fits_a_schema_is_json_on_stdout(shell: Shell, model: Gat
     bad = shell.json("run", *MODEL, "--schema", '{"properties": {"a": {"type": "strin"}}}', "x")
     assert bad["error"]["details"]["field"] == "output_schema.properties.a.type"
     assert len(model.requests) == count
+
+
+def test_a_session_is_compacted_on_demand_and_keeps_its_history(shell: Shell, model: GatedModel):
+    for number in range(3):
+        model.answers(f"answer {number}")
+        where = ("resume", "last") if number else ("run", *MODEL)
+        assert shell.run(*where, f"prompt {number}").returncode == 0
+    assert "nothing to do" in shell.run("sessions", "compact", "last").stdout
+    model.answers("They talked.")
+    done = shell.run("sessions", "compact", "last", "--keep", "1")
+    assert "sees 3 messages instead of 6" in done.stdout
+    assert "a summary of 1 tokens for the first 4 messages" in shell.run("sessions", "show", "last").stdout
+    assert shell.json("sessions", "history", "last")["message_count"] == 6
+    model.answers("fine")
+    shell.run("resume", "last", "prompt 3")
+    sent = [str(message["content"]) for message in model.requests[-1]["messages"]]
+    assert "They talked." in sent[0]
+    assert sent[1:] == ["answer 2", "prompt 3"]

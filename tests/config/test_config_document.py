@@ -29,6 +29,30 @@ EFFECTS: list[Effect] = [
     ("agent.temperature", {"agent": {"temperature": 0.5}}, lambda s: s.defaults.temperature, 0.5),
     ("agent.max_model_calls", {"agent": {"max_model_calls": 3}}, lambda s: s.defaults.max_model_calls, 3),
     (
+        "compaction.auto_compact_threshold",
+        {"compaction": {"auto_compact_threshold": 5000}},
+        lambda s: s.defaults.compaction.threshold,
+        5000,
+    ),
+    (
+        "compaction.recent_turn_budget",
+        {"compaction": {"recent_turn_budget": 2}},
+        lambda s: s.defaults.compaction.recent_turns,
+        2,
+    ),
+    (
+        "compaction.max_summary_tokens",
+        {"compaction": {"max_summary_tokens": 100}},
+        lambda s: s.defaults.compaction.max_summary_tokens,
+        100,
+    ),
+    (
+        "compaction.min_turns_between_compactions",
+        {"compaction": {"min_turns_between_compactions": 9}},
+        lambda s: s.defaults.compaction.min_calls,
+        9,
+    ),
+    (
         "agent.structured_output_retries",
         {"agent": {"structured_output_retries": 5}},
         lambda s: s.defaults.structured_output_retries,
@@ -59,6 +83,12 @@ EFFECTS: list[Effect] = [
         {"servers": {"home": {**HOME, "api_key": "sk-2"}}},
         lambda s: s.models.servers["home"].api_key,
         "sk-2",
+    ),
+    (
+        "servers.*.context_window",
+        {"servers": {"home": {**HOME, "context_window": 8192}}},
+        lambda s: s.models.servers["home"].context_window,
+        8192,
     ),
     (
         "servers.*.default_model",

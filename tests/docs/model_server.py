@@ -66,7 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         prompt = _last_prompt(request["messages"])
-        answer = ANSWERS.get(prompt)
+        summary = str(request["messages"][0]["content"]).startswith("You write the memory")
+        answer = "They greeted each other." if summary else ANSWERS.get(prompt)
         if answer is None:
             self._refuse(f"The pages have no answer to {prompt!r}.")
             return

@@ -99,6 +99,24 @@ async def structured(client: MeerkatClient) -> None:
     assert (await refusal(client.create_session("x", output_schema={"type": "strin"}))).code == "INVALID_PARAMS"
 
 
+async def compaction(client: MeerkatClient) -> None:
+    await client.connect(realm_id="sdk-compaction")
+    client.require_capability("session_compaction")
+    config = await client.get_config()
+    compaction = {"auto_compact_threshold": 1000, "recent_turn_budget": 1}
+    await client.set_config({**config["config"], "compaction": compaction})
+    session = await client.create_session("hello")
+    await session.turn("a long one, please")
+    async with session.stream("go on") as events:
+        seen = [event async for event in events]
+    kinds = [type(event).__name__ for event in seen]
+    assert "CompactionStarted" in kinds, kinds
+    completed = next(event for event in seen if type(event).__name__ == "CompactionCompleted")
+    assert completed.summary_source.kind == "provider_call", completed
+    assert completed.messages_after < completed.messages_before
+    assert (await session.history()).message_count == 6
+
+
 async def interrupt(client: MeerkatClient) -> None:
     await client.connect(realm_id="sdk-interrupt")
     session = await client.create_session("hello")

@@ -26,6 +26,7 @@ SCENES_096: dict[str, list[tuple[Step, ...]]] = {
         ("It does not work.",),
     ],
     "structured": [('{"age": 4}',), ("four",), ("four",), ('{"age": 5}',)],
+    "compaction": [("ok",), ("a",) * 1200, ("SUMMARY",), ("fine",)],
     "subscribe": [],
     "fork_and_inject": [],
     "runtime_and_events": [],

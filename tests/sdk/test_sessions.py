@@ -274,3 +274,15 @@ async def test_an_answer_that_fits_a_schema_is_a_value(world: World) -> None:
         assert error.errors[0]["path"] == "$.age"
         error = await raised(RequestError, world.create(client, "x", output_schema={"type": "strin"}))
         assert error.details["field"] == "output_schema.type"
+
+
+@played()
+async def test_a_session_is_compacted(world: World) -> None:
+    async with world.client() as client:
+        session = await world.create(client, "one")
+        await session.turn("two")
+        world.model.answers("They talked.")
+        result = await session.compact(recent_turns=1)
+        assert (result["compacted"], result["messages_after"]) == (True, 3)
+        assert (await session.read()).compaction["summary"] == "They talked."
+        assert (await session.history()).message_count == 4

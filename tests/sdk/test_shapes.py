@@ -61,6 +61,15 @@ EVENTS: list[tuple[dict[str, Any], str]] = [
     ({"type": "run_failed", "session_id": "s", "error": "e", "error_class": "c", "error_report": {}}, "RunFailed"),
     ({"type": "tool_execution_timed_out", "id": "i", "name": "n", "timeout_ms": 1}, "ToolExecutionTimedOut"),
     (
+        {"type": "compaction_started", "input_tokens": 1, "estimated_history_tokens": 1, "message_count": 1},
+        "CompactionStarted",
+    ),
+    (
+        {"type": "compaction_completed", "summary_tokens": 1, "messages_before": 3, "messages_after": 1},
+        "CompactionCompleted",
+    ),
+    ({"type": "compaction_failed", "reason": {"kind": "empty_summary"}}, "CompactionFailed"),
+    (
         {
             "type": "retrying",
             "retry": {

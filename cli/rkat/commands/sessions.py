@@ -103,6 +103,7 @@ def show(ctx: typer.Context, session: Session) -> None:
             ("tokens", f"{usage.get('input_tokens', 0)} in, {usage.get('output_tokens', 0)} out"),
             ("backend", found["backend"]),
             ("labels", labels or None),
+            ("compacted", _compacted(found.get("compaction"))),
             ("system", found.get("system_prompt")),
             ("waiting", found.get("staged_prompt")),
             ("running", _holder(found.get("active_turn"))),
@@ -115,6 +116,13 @@ def show(ctx: typer.Context, session: Session) -> None:
         output.text("\n" + "\n".join(lines[:_SHOWN_LINES]) + "\n")
         if len(lines) > _SHOWN_LINES:
             output.note(f"... rkat sessions history{options.again()} {short(found['session_id'])} has the rest")
+
+
+def _compacted(compaction: dict[str, Any] | None) -> str | None:
+    if compaction is None:
+        return None
+    tokens, through = compaction["summary_tokens"], compaction["through"]
+    return f"the model sees a summary of {tokens} tokens for the first {through} messages"
 
 
 def _holder(turn: dict[str, Any] | None) -> str | None:
@@ -176,6 +184,21 @@ def interrupt(ctx: typer.Context, session: Session) -> None:
         print(f"interrupted {short(result['session_id'])}; what was produced is kept")
     else:
         print(f"the turn of {short(result['session_id'])} had {result['outcome']} before the interrupt came")
+
+
+@app.command(cls=Leaf)
+def compact(
+    ctx: typer.Context,
+    session: Session,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", metavar="N", min=0, help="Leave the last N turns as they are (default: the config's)."),
+    ] = None,
+) -> None:
+    """Let a summary stand for the older part of what the model sees. The history stays as it is."""
+    from .. import compacting
+
+    compacting.compact(Options.of(ctx), session, keep=keep)
 
 
 @app.command(cls=Leaf)

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from .errors import RkatError as MeerkatError
     from .events import (
         BudgetWarning,
+        CompactionCompleted,
+        CompactionFailed,
+        CompactionStarted,
         Event,
         EventEnvelope,
         ReasoningComplete,
@@ -102,7 +105,8 @@ _NAMES = {
         "TurnLostError", "VersionMismatchError",
     ),
     "events": (
-        "BudgetWarning", "Event", "EventEnvelope", "ReasoningComplete", "ReasoningDelta", "Retrying", "RunCompleted",
+        "BudgetWarning", "CompactionCompleted", "CompactionFailed", "CompactionStarted", "Event", "EventEnvelope",
+        "ReasoningComplete", "ReasoningDelta", "Retrying", "RunCompleted",
         "RunFailed", "RunStarted", "StreamTruncated", "TextComplete", "TextDelta", "ToolCallRequested",
         "ToolExecutionCompleted", "ToolExecutionStarted", "ToolExecutionTimedOut", "ToolResultReceived",
         "TurnCompleted", "TurnStarted", "UnknownEvent",
@@ -130,6 +134,9 @@ __all__ = [
     "CapabilityUnavailableError",
     "CatalogModel",
     "CatalogProvider",
+    "CompactionCompleted",
+    "CompactionFailed",
+    "CompactionStarted",
     "ConfigConflictError",
     "ConfigError",
     "ConnectOptions",

@@ -151,6 +151,31 @@ class BudgetWarning(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionStarted(Event):
+    """The older part of what the model sees is being summarised."""
+
+    input_tokens: int
+    estimated_history_tokens: int
+    message_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionCompleted(Event):
+    """A summary stands for the older part; messages are those that the model sees."""
+
+    summary_tokens: int
+    messages_before: int
+    messages_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionFailed(Event):
+    """There is no summary; a turn goes on with the context that it has. `reason` has `kind`, and mostly `message`."""
+
+    reason: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTruncated(Event):
     """Events are missing here, at most `dropped` of them (None: nobody knows); what follows is whole again."""
 
@@ -189,6 +214,9 @@ _PLAIN: dict[str, type[Event]] = {
     "tool_execution_timed_out": ToolExecutionTimedOut,
     "run_failed": RunFailed,
     "budget_warning": BudgetWarning,
+    "compaction_started": CompactionStarted,
+    "compaction_completed": CompactionCompleted,
+    "compaction_failed": CompactionFailed,
 }
 
 

@@ -15,7 +15,14 @@ from .results import Capability, InterruptResult, ModelsCatalog, RunResult, Sess
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, SessionForked
+    from .types import (
+        BlobContent,
+        ConfigEnvelope,
+        ContextInjected,
+        ExternalEventOutcome,
+        SessionCompacted,
+        SessionForked,
+    )
 
 T = TypeVar("T")
 # Random bytes of a key: nobody else makes up the same one.
@@ -108,6 +115,16 @@ def inject_context(
 def fork_at(session_id: str, message_index: int, idempotency_key: str | None) -> "Ask[SessionForked]":
     params = {"session_id": session_id, "message_index": message_index, "idempotency_key": idempotency_key}
     return Ask("session/fork_at", _keyed(params), lambda result: cast("SessionForked", result))
+
+
+def compact(session_id: str, recent_turns: int | None, idempotency_key: str | None) -> "Ask[SessionCompacted]":
+    params = {
+        "session_id": session_id,
+        "recent_turns": recent_turns,
+        "session_events": False,
+        "idempotency_key": idempotency_key,
+    }
+    return Ask("session/compact", _keyed(params), lambda result: cast("SessionCompacted", result), runs_turn=True)
 
 
 def external_event(

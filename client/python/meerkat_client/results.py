@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import Budget, TurnInfo
+    from .types import Budget, CompactionInfo, TurnInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,7 @@ class SessionDetails(SessionSummary):
     session_budget_limits: "Budget | None" = None
     system_prompt: str | None = None
     output_schema: Mapping[str, Any] | None = None
+    compaction: "CompactionInfo | None" = None
     last_assistant_text: str | None = None
     staged_prompt: str | None = None
     active_turn: ActiveTurn | None = None
@@ -155,8 +156,17 @@ class SessionDetails(SessionSummary):
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Self:
-        limits = ("budget_limits", "session_budget_limits")
-        own = ("cursor", "system_prompt", "output_schema", "last_assistant_text", "staged_prompt", "last_turn", *limits)
+        own = (
+            "cursor",
+            "system_prompt",
+            "output_schema",
+            "compaction",
+            "last_assistant_text",
+            "staged_prompt",
+            "last_turn",
+            "budget_limits",
+            "session_budget_limits",
+        )
         active = wire.get("active_turn")
         return cls(
             **_known(SessionSummary, wire),

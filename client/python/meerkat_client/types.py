@@ -413,6 +413,51 @@ class BudgetWarning(TypedDict):
     scope: Literal["turn", "session", "realm"]
 
 
+class CompactionStarted(TypedDict):
+    """The older part of the context is being summarised. Tokens are those of the last call, and an estimate."""
+
+    type: Literal["compaction_started"]
+    input_tokens: int
+    estimated_history_tokens: int
+    message_count: int
+
+
+class SummaryBound(TypedDict):
+    """How much of the older part the summary was made from; `through` is the last kind of text that was cut."""
+
+    kind: Literal["whole", "trimmed"]
+    through: NotRequired[Literal["tool_results", "context", "user_requests"]]
+
+
+class SummarySource(TypedDict):
+    kind: Literal["provider_call"]
+    source_bound: SummaryBound
+
+
+class CompactionCompleted(TypedDict):
+    """A summary stands for the older part from now on; the transcript stays as it is. Messages are those that the model"""
+
+    type: Literal["compaction_completed"]
+    summary_tokens: int
+    messages_before: int
+    messages_after: int
+    estimated_history_tokens_after: int
+    summary_source: SummarySource
+
+
+class CompactionFailure(TypedDict):
+    kind: Literal["llm_failed", "empty_summary"]
+    error_class: NotRequired[str]
+    message: NotRequired[str]
+
+
+class CompactionFailed(TypedDict):
+    """There is no summary; a turn goes on with the context that it has."""
+
+    type: Literal["compaction_failed"]
+    reason: CompactionFailure
+
+
 class TruncationReason(TypedDict):
     kind: Literal["stream_lagged"]
     dropped: int
@@ -433,7 +478,7 @@ class ReplayedEvent(TypedDict):
     timestamp_ms: int
     source: EventSource
     session_id: str
-    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | StreamTruncated
+    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | StreamTruncated
 
 
 class EventPage(TypedDict):
@@ -476,6 +521,16 @@ class Budget(TypedDict):
     max_duration: NotRequired[float]
     max_tool_calls: NotRequired[int]
     max_cost: NotRequired[float]
+
+
+class CompactionInfo(TypedDict):
+    """The summary that stands for the messages before number `through`. `at` is RFC 3339."""
+
+    through: int
+    summary: str
+    summary_tokens: int
+    at: str
+    model: str
 
 
 class ActiveTurn(TypedDict):
@@ -529,6 +584,7 @@ class TurnInfo(TypedDict):
     usage: Usage
     error: NotRequired[TurnFailure]
     tool_calls: list[ToolCallRecord]
+    kind: NotRequired[Literal["compaction"]]
 
 
 class SessionInfo(TypedDict):
@@ -559,6 +615,7 @@ class SessionInfo(TypedDict):
     session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
+    compaction: NotRequired[CompactionInfo]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int
@@ -894,6 +951,31 @@ class SessionArchived(TypedDict):
     archived: bool
 
 
+class SessionCompact(TypedDict):
+    """`session/compact`: summarise the older part of what the model sees; the transcript stays as it is."""
+
+    session_id: str
+    recent_turns: NotRequired[int | None]
+    session_events: NotRequired[bool]
+    idempotency_key: NotRequired[str | None]
+
+
+class SessionCompacted(TypedDict):
+    """Result of `session/compact`. Messages are those that the model sees; `compacted` is False when it sees no more"""
+
+    session_id: str
+    session_ref: str
+    turn_id: str
+    compacted: bool
+    through: NotRequired[int]
+    messages_before: int
+    messages_after: int
+    summary_tokens: NotRequired[int]
+    model: str
+    usage: Usage
+    cursor: int
+
+
 class PromptText(TypedDict):
     """One text block of a prompt."""
 
@@ -1058,7 +1140,7 @@ class UserMessage(TypedDict):
     content: str | list[TextContent]
     created_at: str
     run_id: NotRequired[str]
-    transcript_role: NotRequired[Literal["injected_context"]]
+    transcript_role: NotRequired[Literal["injected_context", "compaction_summary"]]
     source: NotRequired[str]
 
 
@@ -1323,7 +1405,7 @@ class EventEnvelope(TypedDict):
     source: EventSource
     seq: int
     timestamp_ms: int
-    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | StreamTruncated
+    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | StreamTruncated
 
 
 class SessionEvent(TypedDict):

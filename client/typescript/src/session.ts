@@ -9,6 +9,8 @@ import type {
   PromptText,
   RunResult,
   SessionArchive,
+  SessionCompact,
+  SessionCompacted,
   SessionHistory,
   SessionInfo,
   TurnInterrupted,
@@ -77,6 +79,12 @@ export class SessionHandle {
   /** Take it off the list; its history stays. */
   async archive(): Promise<void> {
     await this.link.call("session/archive", withKey<SessionArchive>({ sessionId: this.id }));
+  }
+
+  /** Let a summary stand for the older part of what the model sees; the history stays as it is. */
+  compact(options: { recentTurns?: number; idempotencyKey?: string } = {}): Promise<SessionCompacted> {
+    const params = withKey<SessionCompact>({ ...options, sessionId: this.id, sessionEvents: false });
+    return this.link.call("session/compact", params);
   }
 
   /** Add to the transcript without running a turn. */

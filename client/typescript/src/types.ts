@@ -386,6 +386,47 @@ export interface BudgetWarning {
   scope: "turn" | "session" | "realm";
 }
 
+/** The older part of the context is being summarised. Tokens are those of the last call, and an estimate. */
+export interface CompactionStarted {
+  type: "compaction_started";
+  inputTokens: number;
+  estimatedHistoryTokens: number;
+  messageCount: number;
+}
+
+/** How much of the older part the summary was made from; `through` is the last kind of text that was cut. */
+export interface SummaryBound {
+  kind: "whole" | "trimmed";
+  through?: "tool_results" | "context" | "user_requests";
+}
+
+export interface SummarySource {
+  kind: "provider_call";
+  sourceBound: SummaryBound;
+}
+
+/** A summary stands for the older part from now on; the transcript stays as it is. Messages are those that the model */
+export interface CompactionCompleted {
+  type: "compaction_completed";
+  summaryTokens: number;
+  messagesBefore: number;
+  messagesAfter: number;
+  estimatedHistoryTokensAfter: number;
+  summarySource: SummarySource;
+}
+
+export interface CompactionFailure {
+  kind: "llm_failed" | "empty_summary";
+  errorClass?: string;
+  message?: string;
+}
+
+/** There is no summary; a turn goes on with the context that it has. */
+export interface CompactionFailed {
+  type: "compaction_failed";
+  reason: CompactionFailure;
+}
+
 export interface TruncationReason {
   kind: "stream_lagged";
   dropped: number;
@@ -444,6 +485,15 @@ export interface Budget {
   maxCost?: number;
 }
 
+/** The summary that stands for the messages before number `through`. `at` is RFC 3339. */
+export interface CompactionInfo {
+  through: number;
+  summary: string;
+  summaryTokens: number;
+  at: string;
+  model: string;
+}
+
 /** The turn that runs. `cursor` is the place before its first event. */
 export interface ActiveTurn {
   turnId: string;
@@ -490,6 +540,7 @@ export interface TurnInfo {
   usage: Usage;
   error?: TurnFailure;
   toolCalls: ToolCallRecord[];
+  kind?: "compaction";
 }
 
 /** What `session/read` gives: the list's row and more. */
@@ -519,6 +570,7 @@ export interface SessionInfo {
   sessionBudgetLimits?: Budget;
   systemPrompt?: string;
   outputSchema?: Record<string, unknown>;
+  compaction?: CompactionInfo;
   lastAssistantText?: string;
   stagedPrompt?: string;
   cursor: number;
@@ -826,6 +878,32 @@ export interface SessionArchived {
   archived: boolean;
 }
 
+/** `session/compact`: summarise the older part of what the model sees; the transcript stays as it is. */
+export interface SessionCompact {
+  /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
+  sessionId: string;
+  /** So many turns stay as they are; the config's `compaction.recent_turn_budget` when absent. */
+  recentTurns?: number | null;
+  /** Send `session/event` for this on this connection. */
+  sessionEvents?: boolean;
+  idempotencyKey?: string | null;
+}
+
+/** Result of `session/compact`. Messages are those that the model sees; `compacted` is False when it sees no more */
+export interface SessionCompacted {
+  sessionId: string;
+  sessionRef: string;
+  turnId: string;
+  compacted: boolean;
+  through?: number;
+  messagesBefore: number;
+  messagesAfter: number;
+  summaryTokens?: number;
+  model: string;
+  usage: Usage;
+  cursor: number;
+}
+
 /** One text block of a prompt. */
 export interface PromptText {
   type: "text";
@@ -1002,7 +1080,7 @@ export interface UserMessage {
   content: Content;
   createdAt: string;
   runId?: string;
-  transcriptRole?: "injected_context";
+  transcriptRole?: "injected_context" | "compaction_summary";
   source?: string;
 }
 
@@ -1321,6 +1399,9 @@ export type EventPayload =
   | TurnCompleted
   | Retrying
   | BudgetWarning
+  | CompactionStarted
+  | CompactionCompleted
+  | CompactionFailed
   | StreamTruncated;
 
 export type Message =
@@ -1362,6 +1443,7 @@ export interface Methods {
   "runtime/health": { params: RuntimeHealthParams; result: RuntimeHealth };
   "runtime/host_info": { params: RuntimeHostInfoParams; result: RuntimeHostInfo };
   "session/archive": { params: SessionArchive; result: SessionArchived };
+  "session/compact": { params: SessionCompact; result: SessionCompacted };
   "session/create": { params: SessionCreate; result: RunResult | SessionDeferred };
   "session/external_event": { params: SessionExternalEvent; result: ExternalEventOutcome };
   "session/fork_at": { params: SessionForkAt; result: SessionForked };

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..contract.tool import ToolLevel
+from .context import CompactionSettings
 from .credentials import Credentials
 from .limits import Limits, RealmLimits
 from .loop import MAX_CONCURRENT_TOOLS, MAX_MODEL_CALLS, ToolBox
@@ -28,6 +29,7 @@ class AgentDefaults:
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
     structured_output_retries: int = DEFAULT_RETRIES
+    compaction: CompactionSettings = field(default_factory=CompactionSettings)
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS
     tools: ToolLevel | None = None

@@ -23,6 +23,7 @@ from ..contract.message import (
     ToolUseData,
 )
 from ..errors import AgentError, ProviderError
+from .context import Context
 from .meter import Meter, MeteredCall
 from .port import (
     Completed,
@@ -83,6 +84,7 @@ class AgentRun:
         emit: publishes an event; synchronous.
         now: wall clock as RFC 3339 text.
         boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
+        context: what the model sees; compacted when it nears the model's window.
         structured: what the final answer has to be; None for any text.
     """
 
@@ -95,6 +97,7 @@ class AgentRun:
     now: Callable[[], str]
     run_id: str
     boundary: Callable[[], Awaitable[Sequence[Message]]] | None = None
+    context: Context | None = None
     structured: StructuredOutput | None = None
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
@@ -159,6 +162,8 @@ class AgentRun:
     async def _ask(self) -> AssistantMessage:
         if self.boundary is not None:
             self.output.extend(await self.boundary())
+        if self.context is not None:
+            await self.context.make_room(self.request, self.ask_aside)
         request = replace(self.request, tools=self.tools.specs())
         if self.structured is None:
             return await self._call(request)
@@ -178,6 +183,26 @@ class AgentRun:
             message = self._take(completed)
             call.completed(completed.usage, cut=completed.stop_reason == "max_tokens")
         return message
+
+    async def ask_aside(self, request: ModelRequest) -> Completed:
+        """A call of the model that is no part of the conversation: it costs, and nothing of it is shown."""
+        completed: Completed | None = None
+        with self.meter.call(request) as call:
+            async with self.provider.stream(call.request) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(text) | ReasoningDelta(text):
+                            call.heard(text)
+                        case Retrying():
+                            self.emit(_retrying(event))
+                        case Completed():
+                            completed = event
+            if completed is None:
+                raise AgentError("The provider's adapter ended without an answer.")
+            self.usage = _sum(self.usage, completed.usage)
+            # A summary that is cut short by a budget is no failure of the turn.
+            call.completed(completed.usage, cut=False)
+        return completed
 
     async def _stream(self, call: MeteredCall) -> Completed:
         completed: Completed | None = None
@@ -214,6 +239,8 @@ class AgentRun:
             "run_id": self.run_id,
         }
         self.output.append(message)
+        if self.context is not None:
+            self.context.answered(completed.usage)
         texts = []
         for block in completed.blocks:
             if block["block_type"] == "tool_use":

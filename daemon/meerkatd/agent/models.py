@@ -16,7 +16,7 @@ from meerkat_client import model_files
 from meerkat_client.wire.credentials import API_KEYS, PROVIDERS
 
 from ..errors import InvalidParams, ProviderNotConfigured
-from .catalog import CATALOG, default_model_id, shown
+from .catalog import CATALOG, default_model_id, find, shown
 from .credentials import Credentials
 from .port import ProviderKind
 
@@ -49,6 +49,7 @@ class ServerSettings:
     base_url: str
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Endpoint:
         model: the provider's own name of the model.
         base_url: without a trailing slash; the path of the GGUF file for kind "local".
         provider: what the surfaces show as `provider`.
+        context_window: in tokens; None where nobody knows it.
         full_name: a name that `resolve` takes back to the same endpoint.
     """
 
@@ -86,6 +88,7 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     provider: str
     full_name: str
+    context_window: int | None = None
 
     @property
     def is_openai(self) -> bool:
@@ -207,7 +210,13 @@ def _hosted(provider: str, model: str, credentials: Credentials) -> Endpoint:
         api_key=access.api_key,
         provider=provider,
         full_name=f"{provider}/{model}",
+        context_window=_window(model),
     )
+
+
+def _window(model: str) -> int | None:
+    row = find(model)
+    return row.context_window if row is not None else None
 
 
 def _base_url(provider: str, url: str) -> str:
@@ -240,6 +249,7 @@ def _server(name: str, model: str | None, settings: ModelSettings) -> Endpoint:
         api_key=server.api_key,
         provider=SELF_HOSTED,
         full_name=f"{name}/{chosen}",
+        context_window=server.context_window,
     )
 
 
@@ -274,6 +284,7 @@ def _local(name: str, settings: ModelSettings) -> Endpoint:
         base_url=str(path),
         provider=LOCAL,
         full_name=f"{LOCAL}/{name}",
+        context_window=model_files.KNOWN[name].context_window if name in model_files.KNOWN else None,
     )
 
 

@@ -25,6 +25,7 @@ from .base import JsonObject, ShortText, Text
 from .budget import BudgetDollars, BudgetDuration, BudgetTokens, BudgetToolCalls, DollarsPerMillion
 from .duration import SCHEMA as DURATION_SCHEMA
 from .duration import seconds
+from .session import MAX_RECENT_TURNS
 from .tool import ToolLevel, ToolName
 from .turn import OutputRetries
 
@@ -35,6 +36,10 @@ MAX_TOKENS = 10_000_000
 # A turn that calls the model more often than this does not end at all.
 MAX_MODEL_CALLS = 10_000
 MAX_RETRIES = 20
+# A smaller context has no older part that is worth a call.
+MIN_THRESHOLD = 1000
+# A summary is kept in the session's document, which is read with every list.
+MAX_SUMMARY_TOKENS = 32_000
 MAX_CONCURRENT_TOOLS = 100
 MAX_SERVERS = 100
 # Names of tools with a rule of their own.
@@ -70,6 +75,28 @@ _CALL_SCHEMA: dict[str, Any] = {
     "description": 'The whole call of a model; "disabled" (the default) for no limit.',
 }
 
+
+def _tokens_or_disabled(value: Any) -> Any:
+    return math.inf if value == "disabled" else value
+
+
+def _threshold(value: float) -> float:
+    if value != math.inf and (value != int(value) or not MIN_THRESHOLD <= value <= MAX_TOKENS):
+        raise ValueError(f'must be a number of tokens from {MIN_THRESHOLD} to {MAX_TOKENS}, or "disabled"')
+    return value
+
+
+CompactThreshold = Annotated[
+    float,
+    BeforeValidator(_tokens_or_disabled),
+    AfterValidator(_threshold),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": MIN_THRESHOLD, "maximum": MAX_TOKENS}, {"const": "disabled"}],
+            "description": 'Tokens from which on a context is compacted; "disabled" leaves it to `session/compact`.',
+        }
+    ),
+]
 Limit = Annotated[float, BeforeValidator(seconds), AfterValidator(_limit), WithJsonSchema(DURATION_SCHEMA)]
 Pause = Annotated[float, BeforeValidator(seconds), AfterValidator(_pause), WithJsonSchema(DURATION_SCHEMA)]
 CallLimit = Annotated[
@@ -181,6 +208,9 @@ class ServerSection(Section):
     base_url: BaseUrl
     api_key: Secret | None = Field(default=None, repr=False)
     default_model: ShortText | None = None
+    context_window: Annotated[int, Field(ge=512, le=MAX_TOKENS)] | None = Field(
+        default=None, description="Tokens that its models take; a context is compacted at 80 % of it."
+    )
 
 
 class RetrySection(Section):
@@ -198,6 +228,19 @@ class TimeoutsSection(Section):
     call: CallLimit | None = None
     idle: Limit | None = Field(default=None, description="No byte arrives for this long.")
     connect: Limit | None = Field(default=None, description="Name look-up, TCP and TLS together.")
+
+
+class CompactionSection(Section):
+    """When what the model sees is summarised, because it nears the model's window."""
+
+    auto_compact_threshold: CompactThreshold | None = None
+    recent_turn_budget: Annotated[int, Field(ge=1, le=MAX_RECENT_TURNS)] | None = Field(
+        default=None, description="So many turns stay as they are."
+    )
+    max_summary_tokens: Annotated[int, Field(ge=64, le=MAX_SUMMARY_TOKENS)] | None = None
+    min_turns_between_compactions: Annotated[int, Field(ge=1, le=MAX_MODEL_CALLS)] | None = Field(
+        default=None, description="Calls of the model from one compaction to the next."
+    )
 
 
 class ToolsSection(Section):
@@ -271,6 +314,7 @@ class ConfigDocument(Section):
     budget: BudgetSection = Field(default_factory=BudgetSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     prices: Annotated[dict[ModelName, PriceSection], Field(max_length=MAX_PRICES)] = Field(default_factory=dict)
+    compaction: CompactionSection = Field(default_factory=CompactionSection)
 
 
 def json_schema() -> dict[str, Any]:

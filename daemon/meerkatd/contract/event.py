@@ -157,6 +157,52 @@ class Retrying(TypedDict):
     retry: Retry
 
 
+class CompactionStarted(TypedDict):
+    """The older part of the context is being summarised. Tokens are those of the last call, and an estimate."""
+
+    type: Literal["compaction_started"]
+    input_tokens: int
+    estimated_history_tokens: int
+    message_count: int
+
+
+class SummaryBound(TypedDict):
+    """How much of the older part the summary was made from; `through` is the last kind of text that was cut."""
+
+    kind: Literal["whole", "trimmed"]
+    through: NotRequired[Literal["tool_results", "context", "user_requests"]]
+
+
+class SummarySource(TypedDict):
+    kind: Literal["provider_call"]
+    source_bound: SummaryBound
+
+
+class CompactionCompleted(TypedDict):
+    """A summary stands for the older part from now on; the transcript stays as it is. Messages are those that the model
+    sees."""
+
+    type: Literal["compaction_completed"]
+    summary_tokens: int
+    messages_before: int
+    messages_after: int
+    estimated_history_tokens_after: int
+    summary_source: SummarySource
+
+
+class CompactionFailure(TypedDict):
+    kind: Literal["llm_failed", "empty_summary"]
+    error_class: NotRequired[str]
+    message: NotRequired[str]
+
+
+class CompactionFailed(TypedDict):
+    """There is no summary; a turn goes on with the context that it has."""
+
+    type: Literal["compaction_failed"]
+    reason: CompactionFailure
+
+
 class TruncationReason(TypedDict):
     kind: Literal["stream_lagged"]
     dropped: int
@@ -184,6 +230,9 @@ EventPayload = (
     | TurnCompleted
     | Retrying
     | BudgetWarning
+    | CompactionStarted
+    | CompactionCompleted
+    | CompactionFailed
     | StreamTruncated
 )
 

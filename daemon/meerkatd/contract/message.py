@@ -99,7 +99,7 @@ class UserMessage(TypedDict):
     content: Content
     created_at: str
     run_id: NotRequired[str]
-    transcript_role: NotRequired[Literal["injected_context"]]
+    transcript_role: NotRequired[Literal["injected_context", "compaction_summary"]]
     source: NotRequired[str]
 
 

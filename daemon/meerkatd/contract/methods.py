@@ -80,6 +80,12 @@ METHODS: tuple[Method, ...] = (
         "Take it off the list, keep its history.",
     ),
     Method(
+        "session/compact",
+        session.SessionCompact,
+        session.SessionCompacted,
+        "Let a summary stand for the older part of what the model sees.",
+    ),
+    Method(
         "session/create",
         session.SessionCreate,
         turn.RunResult | session.SessionDeferred,

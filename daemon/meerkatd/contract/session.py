@@ -22,6 +22,9 @@ from .message import Message
 from .tool import Task, ToolLevel
 from .turn import ActiveTurn, Cost, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
 
+# More than fit into any window.
+MAX_RECENT_TURNS = 10_000
+
 
 class SessionCreate(Params):
     """`session/create`: build the agent, store the session, and run its first turn."""
@@ -143,6 +146,17 @@ class SessionExternalEvent(Params):
     idempotency_key: IdempotencyKey | None = None
 
 
+class SessionCompact(Params):
+    """`session/compact`: summarise the older part of what the model sees; the transcript stays as it is."""
+
+    session_id: SessionRef
+    recent_turns: Annotated[int, Field(ge=0, le=MAX_RECENT_TURNS)] | None = Field(
+        None, description="So many turns stay as they are; the config's `compaction.recent_turn_budget` when absent."
+    )
+    session_events: bool = Field(True, description="Send `session/event` for this on this connection.")
+    idempotency_key: IdempotencyKey | None = None
+
+
 class SessionLabel(Params):
     """`session/label`: set (text) or remove (null) labels, leave the others."""
 
@@ -171,6 +185,16 @@ class SessionSummary(TypedDict):
     labels: NotRequired[dict[str, str]]
 
 
+class CompactionInfo(TypedDict):
+    """The summary that stands for the messages before number `through`. `at` is RFC 3339."""
+
+    through: int
+    summary: str
+    summary_tokens: int
+    at: str
+    model: str
+
+
 class SessionInfo(SessionSummary):
     """What `session/read` gives: the list's row and more."""
 
@@ -183,6 +207,7 @@ class SessionInfo(SessionSummary):
     session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
     output_schema: NotRequired[dict[str, Any]]
+    compaction: NotRequired[CompactionInfo]
     last_assistant_text: NotRequired[str]
     staged_prompt: NotRequired[str]
     cursor: int
@@ -257,6 +282,23 @@ class ExternalEventOutcome(TypedDict):
     input_id: NotRequired[str]
     existing_id: NotRequired[str]
     status: Literal["applied", "staged", "duplicate"]
+
+
+class SessionCompacted(TypedDict):
+    """Result of `session/compact`. Messages are those that the model sees; `compacted` is False when it sees no more
+    than what stays."""
+
+    session_id: str
+    session_ref: str
+    turn_id: str
+    compacted: bool
+    through: NotRequired[int]
+    messages_before: int
+    messages_after: int
+    summary_tokens: NotRequired[int]
+    model: str
+    usage: Usage
+    cursor: int
 
 
 class SessionLabels(TypedDict):

@@ -194,3 +194,4 @@ class TurnInfo(TypedDict):
     usage: Usage
     error: NotRequired[TurnFailure]
     tool_calls: list[ToolCallRecord]
+    kind: NotRequired[Literal["compaction"]]

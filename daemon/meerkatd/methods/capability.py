@@ -9,6 +9,7 @@ CAPABILITIES: dict[str, str] = {
     "sessions": "Sessions with turns, history, archive and forks; one turn at a time, over all surfaces",
     "streaming": "Events of a turn while it runs, and streams of any session from any cursor",
     "structured_output": "Answers that are JSON and fit a schema, asked for again when they do not",
+    "session_compaction": "Contexts that near the model's window are summarised, or on demand",
     "session_store": "Sessions are stored durably, and shared by every client of their realm",
 }
 

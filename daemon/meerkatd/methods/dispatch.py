@@ -74,6 +74,7 @@ HANDLERS: dict[str, Handler] = {
     "runtime/health": runtime.health,
     "runtime/host_info": runtime.host_info,
     "session/archive": session.archive,
+    "session/compact": session.compact,
     "session/create": session.create,
     "session/external_event": session.external_event,
     "session/fork_at": session.fork_at,

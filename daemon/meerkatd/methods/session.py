@@ -1,13 +1,15 @@
 """Sessions: create, list, read, history, archive, unarchive, fork, inject context, external events, label."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from ..contract.session import (
     ContextInjected,
     ExternalEventOutcome,
     SessionArchive,
     SessionArchived,
+    SessionCompact,
+    SessionCompacted,
     SessionCreate,
     SessionDeferred,
     SessionExternalEvent,
@@ -140,6 +142,20 @@ async def fork_at(context: Context, params: SessionForkAt, call: Call) -> Sessio
             "reason": "no_authored_breakpoint_at_boundary",
         },
     }
+
+
+async def compact(context: Context, params: SessionCompact, call: Call) -> SessionCompacted:
+    cancelled = keep_cancel(call)
+    sessions = context.realm.sessions
+    session_id = await sessions.resolve(params.session_id)
+    turn = await sessions.compact(
+        session_id,
+        params.recent_turns,
+        caller=context.caller(),
+        keyed=keyed("session/compact", params, session_id=session_id),
+    )
+    result = await follow_to_end(context, call, session_id, turn, cancelled, events=params.session_events)
+    return cast(SessionCompacted, result)
 
 
 async def inject_context(context: Context, params: SessionInjectContext, call: Call) -> ContextInjected:

@@ -13,6 +13,8 @@ from dataclasses import replace
 import trio
 
 from ..agent.agents import Agents, ToolScope
+from ..agent.context import Context
+from ..agent.context_view import ContextView
 from ..agent.limits import Limits
 from ..agent.loop import AgentRun
 from ..agent.models import Endpoint
@@ -24,6 +26,7 @@ from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
 from . import outcome
 from .charging import Charging
 from .clock import rfc3339
+from .compacting import Compact
 from .keys import Keys
 from .ledger import StoredLedger
 from .live import LiveSessions
@@ -34,7 +37,7 @@ from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
 from .structured import structured_output
 from .tasks import SessionTasks
-from .transcript import Joined, TranscriptMemory
+from .transcript import TranscriptMemory
 from .turn import Turn
 from .turn_runner import TurnWork, run_turn
 
@@ -161,7 +164,7 @@ class Admission:
         self,
         store: RealmStore,
         session_id: SessionId,
-        prompt: Content,
+        prompt: Content | Compact,
         *,
         caller: Caller,
         options: AgentOptions,
@@ -188,7 +191,7 @@ class Admission:
         self,
         store: RealmStore,
         session_id: SessionId,
-        prompt: Content,
+        prompt: Content | Compact,
         caller: Caller,
         options: AgentOptions,
         keyed: KeyedRequest | None,
@@ -211,7 +214,7 @@ class Admission:
                         await self._unsettled.settle(store, session)
                         turn.ordinal = session.row.turn_count
                         allowance = await self._allowance(store, endpoint, session_id, session.meta, options)
-                        joined = join_prompts(session.meta.staged, prompt) if session.meta.staged else prompt
+                        joined = _joined(session.meta, prompt)
                         await self._write_ahead(store, session, turn, joined, endpoint, options, keyed)
                         self._start(session, turn, store, joined, endpoint, options, allowance)
             except BaseException as error:
@@ -225,12 +228,14 @@ class Admission:
         store: RealmStore,
         session: Session,
         turn: Turn,
-        prompt: Content,
+        prompt: Content | Compact,
         endpoint: Endpoint,
         options: AgentOptions,
         keyed: KeyedRequest | None,
     ) -> None:
-        meta = replace(session.meta, model=endpoint.full_name, provider=endpoint.provider, staged=None)
+        meta = replace(session.meta, model=endpoint.full_name, provider=endpoint.provider)
+        if not isinstance(prompt, Compact):
+            meta = replace(meta, staged=None)
         if options.session_limits is not None:
             meta = replace(meta, session_limits=options.session_limits.dump())
         changed = meta.dump() if meta != session.meta else None
@@ -277,7 +282,7 @@ class Admission:
         session: Session,
         turn: Turn,
         store: RealmStore,
-        prompt: Content,
+        prompt: Content | Compact,
         endpoint: Endpoint,
         options: AgentOptions,
         allowance: Allowance,
@@ -299,9 +304,16 @@ class Admission:
             provider = await self._agents.provider(endpoint)
             transcript = await self._transcripts.get(store, session.session_id)
             structured = structured_output(meta, options, defaults, endpoint)
+            view = ContextView(
+                transcript.messages,
+                len(transcript.messages),
+                output,
+                chars_before=transcript.chars_from,
+                compaction=meta.compaction,
+            )
             request = ModelRequest(
                 model=endpoint.model,
-                messages=Joined(transcript.messages, len(transcript.messages), output),
+                messages=view,
                 system=meta.system_prompt if structured is None else structured.instructed(meta.system_prompt),
                 max_tokens=options.max_tokens or meta.max_tokens,
                 temperature=options.temperature if options.temperature is not None else meta.temperature,
@@ -318,6 +330,15 @@ class Admission:
                 now=lambda: rfc3339(self._now_ms()),
                 run_id=turn.turn_id,
                 output=output,
+                context=Context(
+                    view=view,
+                    size=session.context_size,
+                    settings=defaults.compaction,
+                    window=endpoint.context_window,
+                    model=endpoint.full_name,
+                    emit=session.events.append,
+                    now=lambda: rfc3339(self._now_ms()),
+                ),
                 structured=structured,
                 max_model_calls=defaults.max_model_calls,
                 max_concurrent_tools=defaults.max_concurrent_tools,
@@ -423,13 +444,20 @@ def _withdraw(session: Session, turn: Turn, error: BaseException) -> None:
     session.events.wake()
 
 
-def _turn_row(turn: Turn, session_id: SessionId, prompt: Content) -> TurnRow:
+def _joined(meta: SessionMeta, prompt: Content | Compact) -> Content | Compact:
+    """A deferred session's prompt and that of its first turn together."""
+    if meta.staged is None or isinstance(prompt, Compact):
+        return prompt
+    return join_prompts(meta.staged, prompt)
+
+
+def _turn_row(turn: Turn, session_id: SessionId, prompt: Content | Compact) -> TurnRow:
     return TurnRow(
         turn_id=turn.turn_id,
         session_id=session_id,
         ordinal=turn.ordinal,
         state="running",
         started_ms=turn.started_ms,
-        prompt=json.dumps(prompt, ensure_ascii=False),
+        prompt=prompt.dump() if isinstance(prompt, Compact) else json.dumps(prompt, ensure_ascii=False),
         holder=json.dumps(turn.holder, ensure_ascii=False),
     )

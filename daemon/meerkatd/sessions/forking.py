@@ -58,7 +58,7 @@ class Forking:
                         details={"field": "message_index", "message_count": there},
                     )
                 at_ms = self._now_ms()
-                row = _fork_row(source, caller, at_ms)
+                row = _fork_row(source, count, caller, at_ms)
                 key = keyed.row(session_id=row.session_id, turn_id=None, at_ms=at_ms) if keyed else None
                 try:
                     await store.fork_session(row, source_id=source_id, count=count, key=key)
@@ -68,12 +68,15 @@ class Forking:
             return SessionId(row.session_id)
 
 
-def _fork_row(source: Session, caller: Caller, at_ms: int) -> SessionRow:
+def _fork_row(source: Session, count: int, caller: Caller, at_ms: int) -> SessionRow:
+    compaction = source.meta.compaction
     meta = replace(
         source.meta,
         staged=None,
         injected=(),
         tasks=(),
+        # A summary of more than what is taken would tell the fork what it never had.
+        compaction=compaction if compaction is not None and compaction.through <= count else None,
         surface=caller.holder["surface"],
         instance_id=caller.holder.get("instance_id"),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..agent.context_view import Compaction
 from ..contract.message import AddedMessage, Content
 from ..contract.tool import Task, ToolLevel
 
@@ -21,6 +22,7 @@ class SessionMeta:
         tools: level of its built-in tools; None for the config's.
         workspace: the folder of its tools for files.
         tasks: its task list.
+        compaction: the summary that stands for the older part of what the model sees.
         staged: the prompt of a deferred session until its first turn takes it.
         injected: messages that were added while a turn runs; its commit puts them into the transcript.
         turn_limits, session_limits: what each of its turns may use, and all of them together; see `Limits.load`.
@@ -42,6 +44,7 @@ class SessionMeta:
     tasks: Sequence[Task] = ()
     turn_limits: dict[str, int] = field(default_factory=dict)
     session_limits: dict[str, int] = field(default_factory=dict)
+    compaction: Compaction | None = None
     staged: Content | None = None
     injected: Sequence[AddedMessage] = ()
     surface: str = ""
@@ -60,6 +63,7 @@ class SessionMeta:
     def load(cls, document: str) -> "SessionMeta":
         """Read what `dump` wrote; fields of later versions are left alone."""
         fields = json.loads(document)
+        fields["compaction"] = Compaction.load(fields.get("compaction"))
         return cls(**{key: value for key, value in fields.items() if key in cls.__dataclass_fields__})
 
 

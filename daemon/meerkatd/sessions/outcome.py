@@ -21,14 +21,15 @@ _TOLD_BY_ROW = ("session_id", "session_ref", "turn_id", "text", "usage", "struct
 _USUAL = {"turns": 1, "tool_calls": 0, "stop_reason": "end_turn"}
 
 
-def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
+def dump(turn: Turn, output: Sequence[Message], *, first_seq: int, compaction: bool = False) -> str:
     """The document of a turn that has ended.
 
     Args:
         output: the turn's messages.
         first_seq: number of the first of them.
+        compaction: the turn only compacted.
     """
-    document: dict[str, Any] = {}
+    document: dict[str, Any] = {"compaction": True} if compaction else {}
     answers = [place for place, message in enumerate(output) if message["role"] == "block_assistant"]
     if answers:
         document["answer"] = first_seq + answers[-1]
@@ -38,7 +39,8 @@ def dump(turn: Turn, output: Sequence[Message], *, first_seq: int) -> str:
         if "structured_output" in turn.result:
             # The answer's text has it.
             document["structured"] = True
-        document["result"] = {key: value for key, value in kept.items() if _USUAL.get(key) != value}
+        usual = {} if compaction else _USUAL
+        document["result"] = {key: value for key, value in kept.items() if usual.get(key) != value}
     else:
         details = {key: value for key, value in turn.error.details.items() if key != "text"}
         document["error"] = {"code": turn.error.code, "message": turn.error.message, "details": details}
@@ -55,6 +57,17 @@ async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) ->
         into.error = MeerkatError(error["message"], code=error["code"], details=error.get("details"))
         if document.get("had_text"):
             into.error.details["text"] = await _text(row, store, document)
+    elif "compaction" in document and "result" in document:
+        kept = dict(document["result"])
+        cursor = kept.pop("cursor")
+        into.result = {
+            "session_id": row.session_id,
+            "session_ref": f"{realm_id}:{row.session_id}",
+            "turn_id": row.turn_id,
+            **kept,
+            "usage": views.usage(row.usage),
+            "cursor": cursor,
+        }
     elif "result" in document:
         kept = {**_USUAL, **document["result"]}
         text = await _text(row, store, document)

@@ -19,6 +19,7 @@ from ..ids import SessionId
 from ..store.api import NewMessage, RealmStore, SessionRow, ToolRow, TurnEnd, TurnRow, UsageTotals
 from . import views
 from .clock import rfc3339
+from .compacting import is_compaction
 from .live import LiveSessions
 from .meta import SessionMeta
 from .session import Session
@@ -107,6 +108,8 @@ def lost_messages(
     turn: TurnRow, tools: Sequence[ToolRow], injected: Sequence[AddedMessage], *, now_ms: int
 ) -> list[Message]:
     """The lost turn's part of the transcript: its prompt, what was added while it ran, and what became of it."""
+    if is_compaction(turn):
+        return [*injected]
     return [
         {
             "role": "user",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import trio
 
+from ..agent.context import ContextSize
 from ..contract.message import AddedMessage
 from ..errors import SessionArchived, SessionBusy
 from ..ids import SessionId
@@ -21,6 +22,7 @@ class Session:
         row: as it is committed.
         turn: the one turn that runs, or None.
         users: requests and readers that hold the object; it stays in memory while there are any.
+        context_size: what the last call of its model told about the size of its context.
         closing: an archive is being committed.
         changing: held while the row is changed by anything but a turn's events: labels, the archive mark, messages
             that are added, the beginning and the end of a turn.
@@ -34,6 +36,7 @@ class Session:
         self.users = 0
         self.closing = False
         self.changing = trio.Lock()
+        self.context_size = ContextSize()
         self._events_from = events.last
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, Se
 from . import refs, views
 from .admission import Admission
 from .clock import now_ms
+from .compacting import Compact
 from .cost import cost_of_usage
 from .forking import Forking
 from .injection import Added, Addition, InjectedContext, Injection
@@ -147,6 +148,21 @@ class Sessions:
         """See `Admission.start_turn`."""
         store = await self._existing(session_id)
         return await self._admission.start_turn(store, session_id, prompt, caller=caller, options=options, keyed=keyed)
+
+    async def compact(
+        self,
+        session_id: SessionId,
+        recent_turns: int | None,
+        *,
+        caller: Caller,
+        keyed: KeyedRequest | None = None,
+    ) -> Turn:
+        """Summarise the older part of what the model sees, in a turn without a prompt; see `Admission.start_turn`."""
+        store = await self._existing(session_id)
+        wanted = Compact(recent_turns=recent_turns)
+        return await self._admission.start_turn(
+            store, session_id, wanted, caller=caller, options=AgentOptions(), keyed=keyed
+        )
 
     async def interrupt(self, session_id: SessionId, *, turn_id: str | None, by: Holder) -> Turn:
         """Cancel the running turn and wait until what it produced is committed.
@@ -299,6 +315,8 @@ class Sessions:
                 info["system_prompt"] = session.meta.system_prompt
             if session.meta.output_schema is not None:
                 info["output_schema"] = session.meta.output_schema
+            if session.meta.compaction is not None:
+                info["compaction"] = views.compaction(session.meta.compaction)
             if session.meta.staged is not None:
                 info["staged_prompt"] = _text(session.meta.staged)
             if session.turn is not None:

@@ -6,9 +6,9 @@ ago, and all of them when the realm has been idle.
 """
 
 import json
+from array import array
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Sequence
 
 import trio
 
@@ -29,47 +29,22 @@ _PAGE_BYTES = 4 * 1024 * 1024
 class Transcript:
     """Messages 0, 1, 2, ... of one session, and how many bytes of JSON they were read from."""
 
-    __slots__ = ("messages", "weight")
+    __slots__ = ("_ends", "messages", "weight")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.weight = 0
+        self._ends = array("Q")
 
     def extend(self, messages: Sequence[Message], bodies: Sequence[str]) -> None:
         self.messages.extend(messages)
-        self.weight += sum(map(len, bodies))
+        for body in bodies:
+            self.weight += len(body)
+            self._ends.append(self.weight)
 
-
-class Joined(Sequence[Message]):
-    """Two sequences read as one, without copying: what was committed before, and what this turn has made so far."""
-
-    __slots__ = ("_after", "_before", "_length")
-
-    def __init__(self, before: Sequence[Message], length: int, after: Sequence[Message]) -> None:
-        self._before = before
-        self._length = length
-        self._after = after
-
-    def __len__(self) -> int:
-        return self._length + len(self._after)
-
-    @overload
-    def __getitem__(self, index: int) -> Message: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Message]: ...
-    def __getitem__(self, index: int | slice) -> Message | list[Message]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._before[index] if index < self._length else self._after[index - self._length]
-
-    def __iter__(self) -> Iterator[Message]:
-        for index in range(self._length):
-            yield self._before[index]
-        yield from self._after
+    def chars_from(self, number: int) -> int:
+        """Characters of JSON of the messages from a number on."""
+        return self.weight - (self._ends[number - 1] if number else 0)
 
 
 class TranscriptMemory:

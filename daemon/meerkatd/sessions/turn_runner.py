@@ -26,6 +26,7 @@ from ..store.api import NewMessage, RealmStore, TurnEnd, TurnState, UsageTotals
 from . import outcome
 from .charging import Charging
 from .clock import rfc3339
+from .compacting import Compact, compact, last_event, result_part
 from .cost import cost_of_charges
 from .recovery import Unsettled
 from .session import Session
@@ -46,7 +47,7 @@ class TurnWork:
     """Everything a turn needs, put together when it is admitted.
 
     Attributes:
-        prompt: the turn's prompt, staged prompt included.
+        prompt: the turn's prompt, staged prompt included; or what a turn without one is to do.
         build: makes the agent's run from the messages this turn starts with; may wait for a provider to be opened.
         meter, charging: what the turn spends, and how that becomes durable.
         unsettled: sessions whose last turn could not be stored; the runner adds to it, the next turn takes away.
@@ -55,7 +56,7 @@ class TurnWork:
     session: Session
     turn: Turn
     store: RealmStore
-    prompt: Content
+    prompt: Content | Compact
     session_ref: str
     build: Callable[[list[Message]], Awaitable[AgentRun]]
     meter: TurnMeter
@@ -71,37 +72,42 @@ async def run_turn(work: TurnWork) -> None:
     Raises nothing but a cancellation of the whole daemon's nursery, and even then the commit is made first.
     """
     turn, session = work.turn, work.session
-    prompt: UserMessage = {
-        "role": "user",
-        "content": work.prompt,
-        "created_at": rfc3339(turn.started_ms),
-        "run_id": turn.turn_id,
-    }
-    output: list[Message] = [prompt]
+    output: list[Message] = []
     run: AgentRun | None = None
     error: MeerkatError | None = None
     finished = False
     turn.advance("begun")
-    session.events.append(
-        {
-            "type": "run_started",
-            "session_id": session.session_id,
-            "input": {"kind": "content", "content": work.prompt},
-            "identity": {"run_id": turn.turn_id},
-        }
-    )
+    if not isinstance(work.prompt, Compact):
+        output.append(_prompt(work, work.prompt))
+        session.events.append(
+            {
+                "type": "run_started",
+                "session_id": session.session_id,
+                "input": {"kind": "content", "content": work.prompt},
+                "identity": {"run_id": turn.turn_id},
+            }
+        )
     try:
         # Errors are caught outside of the scope: one that comes together with a cancellation, such as that of a tool's
         # last write, is in a group with it until the scope has taken its part.
         with turn.scope, span("turn", turn_id=turn.turn_id, session_id=session.session_id):
             run = await work.build(output)
-            await run.run()
+            await (compact(run, work.prompt) if isinstance(work.prompt, Compact) else run.run())
             finished = True
     except Exception as caught:
         error = _as_error(caught)
     finally:
         with trio.CancelScope(shield=True):
             await _settle(work, output, run, error, finished=finished)
+
+
+def _prompt(work: TurnWork, content: Content) -> UserMessage:
+    return {
+        "role": "user",
+        "content": content,
+        "created_at": rfc3339(work.turn.started_ms),
+        "run_id": work.turn.turn_id,
+    }
 
 
 def _as_error(caught: Exception) -> MeerkatError:
@@ -129,7 +135,7 @@ async def _settle(
         turn.error = error.with_details(session_id=session.session_id, turn_id=turn.turn_id)
         if isinstance(error, BudgetExhausted):
             turn.error.with_details(text=text)
-        output.append(_notice(work, f"The turn failed: {error.message}"))
+        _notice(work, output, f"The turn failed: {error.message}")
     elif not finished or run is None:
         # Without an interrupt it was cancelled together with everything else.
         turn.interrupt("interrupted because the daemon was stopped")
@@ -138,7 +144,7 @@ async def _settle(
             f"The turn was {turn.stop_reason}; what it had produced is kept.",
             details={"session_id": session.session_id, "turn_id": turn.turn_id, "text": text},
         )
-        output.append(_notice(work, f"The turn was {turn.stop_reason}."))
+        _notice(work, output, f"The turn was {turn.stop_reason}.")
     else:
         turn.advance("finished")
         turn.result = _result(work, run)
@@ -191,7 +197,7 @@ async def _commit(work: TurnWork, output: list[Message], run: AgentRun | None) -
 def _turn_end(work: TurnWork, output: Sequence[Message], bodies: Sequence[str], run: AgentRun | None) -> TurnEnd:
     turn, session = work.turn, work.session
     # One event is still to come after the commit.
-    last_seq = session.events.last + 1
+    last_seq = session.events.last + (0 if _is_silent(work, run) else 1)
     if turn.result is not None:
         turn.result["cursor"] = last_seq
     return TurnEnd(
@@ -199,13 +205,26 @@ def _turn_end(work: TurnWork, output: Sequence[Message], bodies: Sequence[str], 
         session_id=session.session_id,
         state=_stored_state(turn),
         ended_ms=work.now_ms(),
-        detail=outcome.dump(turn, output, first_seq=session.row.message_count),
+        detail=outcome.dump(
+            turn, output, first_seq=session.row.message_count, compaction=isinstance(work.prompt, Compact)
+        ),
         messages=[NewMessage(role=message["role"], body=body) for message, body in zip(output, bodies, strict=True)],
         usage=_totals(run),
         event_seq=last_seq,
-        meta=replace(session.meta, injected=()).dump() if session.meta.injected else None,
+        meta=_changed_meta(session, run),
         charges=work.charging.unsaved(),
     )
+
+
+def _changed_meta(session: Session, run: AgentRun | None) -> str | None:
+    meta = replace(session.meta, injected=())
+    if run is not None and run.context is not None and run.context.made is not None:
+        meta = replace(meta, compaction=run.context.made)
+    return meta.dump() if meta != session.meta else None
+
+
+def _is_silent(work: TurnWork, run: AgentRun | None) -> bool:
+    return isinstance(work.prompt, Compact) and last_event(run, work.turn.error) is None
 
 
 def _give_up(work: TurnWork, output: Sequence[Message], run: AgentRun | None, failure: MeerkatError) -> None:
@@ -217,7 +236,8 @@ def _give_up(work: TurnWork, output: Sequence[Message], run: AgentRun | None, fa
     work.transcripts.forget(session_id)
     turn.state, turn.result = "failed", None
     turn.error = failure.with_details(session_id=session_id, turn_id=turn.turn_id, text=text[:_RESCUED_CHARS])
-    late = [*output, _notice(work, f"The turn was stored late: {failure.message}")]
+    late = list(output)
+    _notice(work, late, f"The turn was stored late: {failure.message}")
     bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in late]
     work.unsettled.add(session_id, _turn_end(work, late, bodies, run))
 
@@ -243,6 +263,11 @@ async def _commit_patiently(store: RealmStore, end: TurnEnd) -> None:
 
 def _publish(work: TurnWork, run: AgentRun | None, text: str) -> None:
     turn, session = work.turn, work.session
+    if isinstance(work.prompt, Compact):
+        event = last_event(run, turn.error)
+        if event is not None:
+            session.events.append(event)
+        return
     if turn.error is None:
         completed: RunCompleted = {
             "type": "run_completed",
@@ -270,13 +295,25 @@ def _publish(work: TurnWork, run: AgentRun | None, text: str) -> None:
     session.events.append(failed)
 
 
-def _notice(work: TurnWork, body: str) -> Message:
-    return {"role": "system_notice", "kind": "generic", "body": body, "created_at": rfc3339(work.now_ms())}
+def _notice(work: TurnWork, output: list[Message], body: str) -> None:
+    """Tell it in the transcript, unless the turn has no part of that."""
+    if not isinstance(work.prompt, Compact):
+        at = rfc3339(work.now_ms())
+        output.append({"role": "system_notice", "kind": "generic", "body": body, "created_at": at})
 
 
 def _result(work: TurnWork, run: AgentRun) -> dict[str, Any]:
     meta = work.session.meta
     cost = cost_of_charges(work.charging.all())
+    if isinstance(work.prompt, Compact):
+        return {
+            "session_id": work.session.session_id,
+            "session_ref": work.session_ref,
+            "turn_id": work.turn.turn_id,
+            **result_part(run),
+            "model": meta.model,
+            "usage": wire_usage(run.usage),
+        }
     result = {
         "session_id": work.session.session_id,
         "session_ref": work.session_ref,

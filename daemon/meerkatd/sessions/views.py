@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..agent.context_view import Compaction
 from ..agent.limits import Limits
 from ..agent.prices import NANOS
 from ..contract.budget import Budget
-from ..contract.session import SessionSummary
+from ..contract.session import CompactionInfo, SessionSummary
 from ..contract.turn import Holder, ToolCallRecord, TurnFailure, TurnInfo, Usage
 from ..store.api import SessionRow, ToolRow, ToolState, TurnRow, UsageTotals
+from .compacting import is_compaction
 from .meta import SessionMeta
 
 FATES: dict[ToolState, str] = {
@@ -74,6 +76,17 @@ def summary(row: SessionRow, *, realm_id: str, backend: str, active: bool) -> Se
     return shape
 
 
+def compaction(made: Compaction) -> CompactionInfo:
+    """What stands for the older part of what the model sees."""
+    return {
+        "through": made.through,
+        "summary": made.summary,
+        "summary_tokens": made.summary_tokens,
+        "at": made.at,
+        "model": made.model,
+    }
+
+
 def turn_info(row: TurnRow, tools: Sequence[ToolRow]) -> TurnInfo:
     """A turn with its ledger."""
     holder: Holder = json.loads(row.holder)
@@ -89,6 +102,8 @@ def turn_info(row: TurnRow, tools: Sequence[ToolRow]) -> TurnInfo:
     }
     if row.ended_ms is not None:
         shape["ended_at_ms"] = row.ended_ms
+    if is_compaction(row):
+        shape["kind"] = "compaction"
     error = error_of(row)
     if error is not None:
         shape["error"] = error

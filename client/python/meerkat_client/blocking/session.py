@@ -12,7 +12,7 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import ContextInjected, ExternalEventOutcome
+    from ..types import ContextInjected, ExternalEventOutcome, SessionCompacted
 
 
 class SessionHandle:
@@ -155,6 +155,17 @@ class Session(SessionHandle):
         """One turn, with its events as they come; it starts when the stream is entered or iterated."""
         ask = requests.turn(self._id, prompt, options)
         return EventStream(self._link, ask, session=self, session_id=self._id)
+
+    def compact(self, *, recent_turns: int | None = None, idempotency_key: str | None = None) -> "SessionCompacted":
+        """Let a summary stand for the older part of what the model sees; the history stays as it is.
+
+        The last `recent_turns` turns stay; as many as the config says, when it is None.
+
+        Raises:
+            SessionBusyError: a turn is running.
+            TurnError: there is no summary; nothing was changed.
+        """
+        return self._link.ask(requests.compact(self._id, recent_turns, idempotency_key))
 
     def fork_at(self, message_index: int, *, idempotency_key: str | None = None) -> "Session":
         """A new session that begins with the first `message_index` messages of this one, which stays as it is."""

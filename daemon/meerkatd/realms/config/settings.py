@@ -10,6 +10,7 @@ from typing import Any
 from meerkat_client.wire.credentials import PROVIDERS
 
 from ...agent.agents import AgentDefaults
+from ...agent.context import CompactionSettings
 from ...agent.credentials import Credentials, ProviderAccess
 from ...agent.limits import Limits, RealmLimits
 from ...agent.models import ModelSettings, ServerSettings
@@ -52,6 +53,7 @@ def with_defaults(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 def _defaults() -> dict[str, Any]:
     retry, timeouts, agents, tools = RetryPolicy(), Timeouts(), AgentDefaults(), ToolSettings()
+    compaction = agents.compaction
     return {
         "agent": {
             "max_model_calls": agents.max_model_calls,
@@ -69,6 +71,11 @@ def _defaults() -> dict[str, Any]:
             "connect": timeouts.connect,
         },
         "limits": {"period": RealmLimits().period},
+        "compaction": {
+            "recent_turn_budget": compaction.recent_turns,
+            "max_summary_tokens": compaction.max_summary_tokens,
+            "min_turns_between_compactions": compaction.min_calls,
+        },
         "tools": {
             "callback_timeout": tools.callback_timeout,
             "default_timeout": tools.default_timeout,
@@ -86,7 +93,12 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
         models=ModelSettings(
             default_model=agent.model,
             servers={
-                name: ServerSettings(base_url=each.base_url, api_key=each.api_key, default_model=each.default_model)
+                name: ServerSettings(
+                    base_url=each.base_url,
+                    api_key=each.api_key,
+                    default_model=each.default_model,
+                    context_window=each.context_window,
+                )
                 for name, each in document.servers.items()
             },
         ),
@@ -102,6 +114,7 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
                 limits=Limits(**amounts(document.limits)), **_given(period=document.limits.period)
             ),
             prices={name: _price(each) for name, each in document.prices.items()},
+            compaction=_compaction(document),
             **_given(
                 max_model_calls=agent.max_model_calls,
                 max_concurrent_tools=tools.max_concurrent,
@@ -132,6 +145,21 @@ def _tool_settings(document: ConfigDocument) -> ToolSettings:
 
 def _price(section: PriceSection) -> Price:
     return Price(tiers=((0, Rates.per_million(dict(section))),))
+
+
+def _compaction(document: ConfigDocument) -> CompactionSettings:
+    section = document.compaction
+    threshold = section.auto_compact_threshold
+    automatic = threshold is None or not math.isinf(threshold)
+    return CompactionSettings(
+        threshold=None if threshold is None or not automatic else int(threshold),
+        automatic=automatic,
+        **_given(
+            recent_turns=section.recent_turn_budget,
+            max_summary_tokens=section.max_summary_tokens,
+            min_calls=section.min_turns_between_compactions,
+        ),
+    )
 
 
 def _credentials(document: ConfigDocument) -> Credentials:
