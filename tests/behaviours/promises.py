@@ -55,6 +55,13 @@ PROMISES = {
     "TOO-2": "A tool whose client vanishes is an error that the model sees; the turn goes on.",
     "DAE-1": "A daemon that stops lets turns end, then interrupts and commits them; new turns are refused meanwhile.",
     "DAE-2": "capabilities and features name what works; health looks at disk, config, daemon and the open store.",
+    "DAE-3": "A door on TCP lives as long as its opener; pages get at no programs, files or addresses through it.",
+}
+
+# Ways of which whole promises are not true, and why.
+NOT_PROMISED: dict[str, dict[str, str]] = {
+    "tcp": {"CFG-4": "keys of providers are not set by pages"},
+    "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
 }
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -70,3 +77,19 @@ def holds(*ids: str) -> Callable[[T], T]:
         return test
 
     return mark
+
+
+def except_over(**reasons: str) -> Callable[[T], T]:
+    """Mark a test that does not run over these ways (with _ for -), each with the reason."""
+
+    def mark(test: T) -> T:
+        test.__dict__["exceptions"] = {name.replace("_", "-"): reason for name, reason in reasons.items()}
+        return test
+
+    return mark
+
+
+def exceptions_of(test: Callable[..., object]) -> dict[str, str]:
+    """The ways over which a test does not run, with the reasons."""
+    found: dict[str, str] = getattr(test, "exceptions", {})
+    return found

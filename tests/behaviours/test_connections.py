@@ -2,7 +2,7 @@
 
 import pytest
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import holds
+from tests.behaviours.promises import except_over, holds
 from tests.behaviours.surfaces import Refused
 from tests.support.scripted_provider import Gate
 
@@ -16,6 +16,7 @@ async def refused(coroutine) -> Refused:
 
 
 @holds("CON-1")
+@except_over(rpc="it greets the daemon itself, before what its client asks first")
 async def test_the_first_request_is_initialize_and_it_comes_once(house: House):
     async with house.connect(greet=False) as peer:
         assert (await refused(peer.call("session/list"))).code == "INVALID_REQUEST"
@@ -34,6 +35,7 @@ async def test_a_connection_without_a_realm_gets_one_of_its_own(house: House):
 
 
 @holds("CON-2")
+@except_over(tcp="pages name no folders", rpc="its command line names a realm, and no folder")
 async def test_a_workspace_gives_the_same_realm_every_time(house: House):
     async with house.connect(greet=False) as one, house.connect(greet=False) as two:
         first = await one.call("initialize", workspace="/srv/demo")
@@ -42,6 +44,7 @@ async def test_a_workspace_gives_the_same_realm_every_time(house: House):
 
 
 @holds("CON-2")
+@except_over(rpc="its command line refuses it, before there is a connection")
 async def test_a_realm_and_isolated_together_are_refused(house: House):
     async with house.connect(greet=False) as peer:
         error = await refused(peer.call("initialize", realm_id="r", isolated=True))
@@ -169,5 +172,7 @@ async def test_a_hint_that_contradicts_the_manifest_is_refused(house: House):
         error = await refused(peer.call("initialize", realm_id="pinned", backend="memory"))
         assert error.code == "REALM_BACKEND_MISMATCH"
         assert (error.details["existing"], error.details["requested"]) == ("sqlite", "memory")
+    async with house.connect(greet=False) as peer:
         assert (await refused(peer.call("initialize", realm_id="new", backend="redb"))).code == "BACKEND_UNAVAILABLE"
+    async with house.connect(greet=False) as peer:
         assert (await peer.call("initialize", realm_id="pinned", backend="sqlite"))["backend"] == "sqlite"

@@ -132,7 +132,7 @@ async def test_a_stream_can_be_closed_and_closing_twice_is_told(house: House):
 @holds("EVE-4")
 async def test_a_stream_ends_with_its_realm(house: House):
     """Otherwise its reader would wait for events that can no longer come."""
-    async with house.connect(realm_id="r") as reader, house.connect(realm_id="other") as other:
+    async with house.connect(realm_id="r") as reader, house.ruler(realm_id="other") as other:
         session_id = await create(house, reader)
         await reader.call("session/stream_open", session_id=session_id)
         await other.call("realm/delete", realm_id="r", force=True)

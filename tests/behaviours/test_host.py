@@ -22,7 +22,12 @@ async def test_capabilities_name_what_works(house: House):
     async with house.connect() as peer:
         answer = await peer.call("capabilities/get")
         assert answer["contract_version"] == VERSION
-        assert {each["id"] for each in answer["capabilities"]} == {"sessions", "streaming", "session_store"}
+        assert {each["id"] for each in answer["capabilities"]} == {
+            "sessions",
+            "streaming",
+            "structured_output",
+            "session_store",
+        }
         assert {each["status"] for each in answer["capabilities"]} == {"Available"}
         features = (await peer.call("runtime/capabilities"))["features"]
         working = {name for name, there in features.items() if there}
@@ -50,7 +55,7 @@ async def test_health_tells_a_daemon_that_stops_and_a_disk_that_is_gone(house: H
         house.provider.answers(gate)
         await peer.begin("session/create", prompt="go")
         await gate.reached.wait()
-        await peer.call("daemon/stop")
+        await house.stop()
         health = await peer.call("runtime/health")
         assert (health["status"], health["checks"]["state"]) == ("degraded", "degraded")
         shutil.move(house.settings.state_root, house.settings.state_root + ".away")
@@ -69,7 +74,7 @@ async def test_host_info_is_this_process_and_the_connections_realm(house: House)
         assert info["capabilities"] == await peer.call("runtime/capabilities")
         assert info["health"] == await peer.call("runtime/health")
         assert info["realm"] == await peer.call("realm/current")
-        assert info["endpoints"] == {"unix_socket": house.settings.socket_path, "live_ws": []}
+        assert info["endpoints"] == {"unix_socket": house.settings.socket_path, "live_ws": house.ways.urls}
 
 
 @holds("CON-6")
@@ -123,6 +128,6 @@ async def test_a_request_that_hangs_does_not_keep_the_daemon_from_ending(house: 
     async with house.connect() as peer:
         await peer.begin("realm/current")
         await hanging.reached.wait()
-        await peer.call("daemon/stop")
+        await house.stop()
         with trio.fail_after(5):
             await house.ended.wait()

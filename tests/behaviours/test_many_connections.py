@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle, islice
 
 import trio
-from tests.behaviours.conftest import SOCKET_SURFACES
 from tests.behaviours.promises import holds
-from tests.behaviours.surfaces import Peer, open_door
+from tests.behaviours.surfaces import SURFACES, Peer
 from tests.support.house import House, running_house
 
 CONNECTIONS = 100
@@ -18,12 +17,12 @@ HANG_SECONDS = 60
 
 @asynccontextmanager
 async def many(house: House, **initialize: str) -> AsyncIterator[list[Peer]]:
-    """A hundred peers, a third of them through each door."""
+    """A hundred peers, as many of them through each door."""
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
         peers = []
-        for surface in islice(cycle(SOCKET_SURFACES), CONNECTIONS):
-            door = await stack.enter_async_context(open_door(surface, house.settings.socket_path))
+        for surface in islice(cycle(SURFACES), CONNECTIONS):
+            door = await stack.enter_async_context(house.ways.open(surface))
             peer = Peer(door, nursery)
             nursery.start_soon(peer.read)
             peers.append(peer)

@@ -19,7 +19,7 @@ async def test_a_second_turn_is_busy_and_names_the_holder(house: House):
         await gate.reached.wait()
         error = await refused(two.call("turn/start", session_id="last", prompt="me too"))
         assert (error.code, error.number) == ("SESSION_BUSY", -32002)
-        assert error.details["client"] == "test"
+        assert error.details["client"] == one.client
         assert error.details["retryable"] is True
         assert {"turn_id", "started_at_ms", "surface", "cursor", "hint"} <= set(error.details)
         gate.open()
@@ -65,7 +65,7 @@ async def test_a_turn_outlives_the_connection_that_started_it(house: House):
         opened = await other.call("session/stream_open", session_id="last", until="turn_end")
         gate.open()
         await other.wait_for(lambda: other.seen("session/stream_end"))
-        assert opened["active_turn"]["client"] == "test"
+        assert opened["active_turn"]["client"] == other.client
         assert (await other.call("session/read", session_id="last"))["last_assistant_text"] == "on and on"
 
 
@@ -121,7 +121,7 @@ async def test_a_daemon_that_stops_lets_turns_end_and_takes_no_new_ones(house: H
         house.provider.answers("to the ", gate, "end")
         running = await peer.begin("session/create", prompt="go")
         await gate.reached.wait()
-        stopping = await peer.call("daemon/stop")
+        stopping = await house.stop()
         assert stopping["active_turns"] == 1
         assert (await refused(peer.call("session/create", prompt="no"))).code == "SHUTTING_DOWN"
         gate.open()
@@ -136,7 +136,7 @@ async def test_a_turn_that_does_not_end_by_the_deadline_is_interrupted_and_commi
         house.provider.answers("so far", gate)
         running = await peer.begin("session/create", prompt="go")
         await gate.reached.wait()
-        await peer.call("daemon/stop", deadline_seconds=0)
+        await house.stop(deadline_seconds=0)
         error = await refused(peer.reply(running))
         assert error.code == "REQUEST_CANCELLED"
         assert error.details["text"] == "so far"

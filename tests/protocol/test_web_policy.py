@@ -29,8 +29,8 @@ def test_what_is_for_the_machines_own_programs_is_refused(method: str) -> None:
         ("config/set", {"config": {"providers": {"base_urls": {"openai": "http://evil"}}}}, "config.providers"),
         ("config/set", {"config": {"agent": {"system_prompt_file": "/etc/passwd"}}}, "config.agent.system_prompt_file"),
         ("config/patch", {"patch": {"servers": {"x": {"base_url": "http://evil"}}}}, "patch.servers"),
-        ("config/patch", {"patch": {"tools": {"mcp_servers": []}}}, "patch.tools.mcp_servers"),
-        ("config/patch", {"patch": {"mcp": None}}, "patch.mcp"),
+        ("config/patch", {"patch": {"agent": {"provider_params": {}}}}, "patch.agent.provider_params"),
+        ("config/patch", {"patch": {"providers": None}}, "patch.providers"),
     ],
 )
 def test_what_names_a_program_a_file_or_an_address_is_refused(method: str, params: Any, field: str) -> None:
@@ -49,6 +49,7 @@ def test_what_names_a_program_a_file_or_an_address_is_refused(method: str, param
         ("config/patch", {"patch": {"agent": None, "retry": {"max_retries": 1}}}),
         # What is not well-formed is refused by the shapes, with better words.
         ("config/set", {"config": "x"}),
+        ("config/set", {"config": {"agnet": {}, "agent": {"modle": 1}}}),
         ("initialize", {"credentials": [1]}),
     ],
 )

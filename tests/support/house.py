@@ -1,14 +1,15 @@
 """The daemon in this process, with its real socket and stores and a scripted provider, and a client of each door."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import trio
-from tests.behaviours.mcp_door import open_mcp_door
-from tests.behaviours.surfaces import Door, Peer, open_door
+from tests.behaviours.surfaces import Peer, Ways
 from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
 
 from meerkat_client.wire.paths import places
@@ -19,23 +20,29 @@ from meerkatd.settings import Settings
 
 @dataclass
 class House:
-    """A running daemon and what a test wants to reach of it."""
+    """A running daemon and what a test wants to reach of it.
+
+    Attributes:
+        connect: a client by the way that the test runs over.
+        ruler: the same, where that may do everything; else one of the socket. Pages may not end the daemon.
+    """
 
     settings: Settings
     provider: ScriptedProvider
     connect: Callable[..., AbstractAsyncContextManager[Peer]]
     start: Callable[["House"], Awaitable[None]]
+    ways: Ways
+    ruler: Callable[..., AbstractAsyncContextManager[Peer]]
     ended: trio.Event = field(default_factory=trio.Event)
+
+    async def stop(self, **params: Any) -> Any:
+        """Ask the daemon to stop, over its socket; the answer."""
+        async with self.ruler() as peer:
+            return await peer.call("daemon/stop", **params)
 
     async def restart(self) -> None:
         """Stop the daemon in order and start another one over the same files."""
-        # Not every surface lets its clients do that.
-        async with open_door("framed", self.settings.socket_path) as door, trio.open_nursery() as nursery:
-            peer = Peer(door, nursery)
-            nursery.start_soon(peer.read)
-            await peer.call("initialize")
-            await peer.call("daemon/stop")
-            nursery.cancel_scope.cancel()
+        await self.stop()
         await self.ended.wait()
         self.ended = trio.Event()
         await self.start(self)
@@ -56,14 +63,14 @@ class Ready(ReadyPipe):
         self.event.set()
 
 
-def _door(surface: str, settings: Settings) -> AbstractAsyncContextManager[Door]:
-    if surface == "mcp":
-        return open_mcp_door(settings.state_root)
-    return open_door(surface, settings.socket_path)
-
-
 async def _no_preload() -> None:
     await trio.lowlevel.checkpoint()
+
+
+def _record(settings: Settings) -> None:
+    """Say where the socket is, as a daemon with its lock does; clients of ours look there."""
+    with open(settings.places.lock_path, "w", encoding="ascii") as file:
+        json.dump({"socket": settings.socket_path}, file)
 
 
 @asynccontextmanager
@@ -71,14 +78,13 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
     """A daemon below `root`, which must be short enough for a socket's path. Ends with the block, at once.
 
     Args:
-        surface: the door that `connect` uses: framed, ws-cbor, ws-json, or a shim: mcp.
+        surface: the way that `connect` takes; see `Ways`.
     """
-    settings = Settings(
-        places=places(f"{root}/state", environ={"MEERKAT_RUNTIME_DIR": f"{root}/run"}), drain_seconds=5.0
-    )
+    settings = Settings(places=places(f"{root}/state", runtime_dir=f"{root}/run"), drain_seconds=5.0)
     os.makedirs(settings.state_root, 0o700, exist_ok=True)
+    _record(settings)
     provider = ScriptedProvider()
-    async with trio.open_nursery() as nursery:
+    async with Ways(settings.state_root, settings.socket_path) as ways, trio.open_nursery() as nursery:
 
         async def run(ready: Ready, ended: trio.Event) -> None:
             daemon = Daemon(
@@ -91,19 +97,21 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
             ready = Ready()
             nursery.start_soon(run, ready, house.ended)
             await ready.event.wait()
+            await ways.forget()
 
         @asynccontextmanager
-        async def connect(**initialize: Any) -> AsyncIterator[Peer]:
-            async with _door(surface, settings) as door, trio.open_nursery() as inner:
-                peer = Peer(door, inner, surface=surface)
+        async def by(way: str, **initialize: Any) -> AsyncIterator[Peer]:
+            async with ways.open(way) as door, trio.open_nursery() as inner:
+                peer = Peer(door, inner, surface=way)
                 inner.start_soon(peer.read)
                 if initialize.pop("greet", True):
-                    initialize.setdefault("client", {"name": "test", "version": "1", "surface": surface})
+                    initialize.setdefault("client", {"name": "test", "version": "1", "surface": peer.surface})
                     await peer.call("initialize", **initialize)
                 yield peer
                 inner.cancel_scope.cancel()
 
-        house = House(settings, provider, connect, start)
+        connect, ruler = partial(by, surface), partial(by, "framed" if surface == "tcp" else surface)
+        house = House(settings, provider, connect, start, ways, ruler)
         await start(house)
         yield house
         nursery.cancel_scope.cancel()

@@ -97,6 +97,7 @@ ROUTES: tuple[Route, ...] = (
 NOT_OVER_REST: Mapping[str, str] = {
     "config/unwatch": "closing GET /config/watch ends the watch",
     "daemon/examine": "it is about files of this machine, and for `rkat doctor`, which runs there",
+    "daemon/listen": "the door lives as long as the connection that asks for it; `rkat-rpc --live-ws` has one",
     "daemon/stop": "a web door does not end the process that all other clients use; `rkat daemon stop` does",
     "initialize": "rkat-rest sends it once, with the realm of its command line",
     "session/stream_close": "closing GET /sessions/{session_id}/events ends the stream",

@@ -8,6 +8,7 @@ A list of what is allowed, because a new key must not be open to the web until s
 from collections.abc import Mapping
 from typing import Any
 
+from ..contract.config_document import ConfigDocument
 from ..errors import PermissionDenied
 
 _HINT = "Do it from a client of the Unix socket, such as rkat."
@@ -68,11 +69,16 @@ def _check_credentials(credentials: Any) -> None:
 
 
 def _check_config(name: str, tree: Any) -> None:
+    """What the document does not know is left to its schema, which refuses it with better words."""
     for section, keys in _fields(tree):
+        known = ConfigDocument.model_fields.get(section)
+        if known is None:
+            continue
         if section not in CONFIG:
             raise _refused(f"{name}.{section}")
+        inner: dict[str, Any] = getattr(known.annotation, "model_fields", {})
         for key, _ in _fields(keys):
-            if key not in CONFIG[section]:
+            if key in inner and key not in CONFIG[section]:
                 raise _refused(f"{name}.{section}.{key}")
 
 
