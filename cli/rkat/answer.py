@@ -6,6 +6,7 @@ Fed with the payloads of events, whichever notification brought them.
 import sys
 from typing import Any
 
+from . import budgets
 from .spinner import Spinner
 from .terminal import Style, cut, visible, visible_line, width
 
@@ -110,6 +111,9 @@ class AnswerView:
 
     def _on_compaction_failed(self, payload: dict[str, Any]) -> None:
         self._say(f"there is no summary: {payload['reason'].get('message', 'the model gave none')}")
+
+    def _on_budget_warning(self, payload: dict[str, Any]) -> None:
+        self._say(budgets.warning(payload))
 
     def _on_stream_truncated(self, payload: dict[str, Any]) -> None:
         self._say(f"{payload['reason']['dropped']} events were missed; the history has the whole text")

@@ -42,6 +42,7 @@ COMMANDS = (
     Entry("continue", "continue_", "Talk"),
     Entry("sessions", "sessions", "Look after"),
     Entry("realms", "realms", "Look after"),
+    Entry("usage", "usage", "Look after"),
     Entry("config", "config", "Look after"),
     Entry("models", "models", "Look after"),
     Entry("blob", "blob", "Look after"),

@@ -16,7 +16,7 @@ from typing import Any
 from meerkat_client import BlockingClient
 from meerkat_client.errors import RkatError
 
-from . import output
+from . import budgets, output
 from .answer import AnswerView
 from .options import Options
 from .references import name_from_here
@@ -65,11 +65,13 @@ class TurnOf:
 
     def footer(self, result: dict[str, Any]) -> None:
         """A line on stderr: which session, which model, how many tokens, how long."""
-        usage = result["usage"]
+        usage, cost = result["usage"], budgets.money(result.get("cost"))
         parts = (
             f"session {self.name(result['session_id'])}",
             result["model"],
             f"{usage['input_tokens']} + {usage['output_tokens']} tokens",
+            # What is free needs no word.
+            *((cost,) if cost is not None and cost != budgets.dollars(0) else ()),
             f"{time.monotonic() - self._began:.1f} s",
         )
         output.note(Style(sys.stderr).dim(visible_line(" · ".join(parts))))

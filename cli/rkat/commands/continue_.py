@@ -2,6 +2,7 @@
 
 import typer
 
+from ..budgets import MaxCost, MaxDuration, MaxToolCalls, MaxTotalTokens, SessionBudget
 from ..tree import BRANCH, Leaf
 from .resume import resume
 from .run import Key, MaxTokens, Model, PromptArgument, Provider, Stdin, Stream, Temperature, Tools
@@ -17,6 +18,11 @@ def continue_(
     provider: Provider = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    max_duration: MaxDuration = None,
+    max_tool_calls: MaxToolCalls = None,
+    max_total_tokens: MaxTotalTokens = None,
+    max_cost: MaxCost = None,
+    session_budget: SessionBudget = None,
     tools: Tools = None,
     stream: Stream = None,
     stdin: Stdin = "auto",
@@ -31,6 +37,11 @@ def continue_(
         provider=provider,
         max_tokens=max_tokens,
         temperature=temperature,
+        max_duration=max_duration,
+        max_tool_calls=max_tool_calls,
+        max_total_tokens=max_total_tokens,
+        max_cost=max_cost,
+        session_budget=session_budget,
         tools=tools,
         stream=stream,
         stdin=stdin,

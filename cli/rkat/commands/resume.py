@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from .. import local_setup
+from ..budgets import MaxCost, MaxDuration, MaxToolCalls, MaxTotalTokens, SessionBudget, params_of
 from ..options import Options
 from ..prompts import read_prompt
 from ..references import Session
@@ -37,6 +38,11 @@ def resume(
     provider: Provider = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    max_duration: MaxDuration = None,
+    max_tool_calls: MaxToolCalls = None,
+    max_total_tokens: MaxTotalTokens = None,
+    max_cost: MaxCost = None,
+    session_budget: SessionBudget = None,
     tools: Tools = None,
     schema: Schema = None,
     schema_retries: SchemaRetries = None,
@@ -55,6 +61,13 @@ def resume(
         "provider": provider,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        **params_of(
+            max_duration=max_duration,
+            max_tool_calls=max_tool_calls,
+            max_total_tokens=max_total_tokens,
+            max_cost=max_cost,
+            session_budget=session_budget,
+        ),
         "tools": tools,
         "output_schema": read_schema(schema),
         "structured_output_retries": schema_retries,

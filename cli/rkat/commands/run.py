@@ -9,6 +9,7 @@ from meerkat_client.errors import RkatError
 
 from .. import local_setup, output
 from ..answer import AnswerView
+from ..budgets import MaxCost, MaxDuration, MaxToolCalls, MaxTotalTokens, SessionBudget, params_of
 from ..connection import connect
 from ..options import Options
 from ..pairs import parse_labels
@@ -78,6 +79,11 @@ def run(
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
+    max_duration: MaxDuration = None,
+    max_tool_calls: MaxToolCalls = None,
+    max_total_tokens: MaxTotalTokens = None,
+    max_cost: MaxCost = None,
+    session_budget: SessionBudget = None,
     tools: Tools = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", "--session-label", metavar="K=V", help="Label; repeatable.")
@@ -104,6 +110,13 @@ def run(
         "system_prompt": system,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        **params_of(
+            max_duration=max_duration,
+            max_tool_calls=max_tool_calls,
+            max_total_tokens=max_total_tokens,
+            max_cost=max_cost,
+            session_budget=session_budget,
+        ),
         "output_schema": read_schema(schema),
         "structured_output_retries": schema_retries,
         "tools": tools,

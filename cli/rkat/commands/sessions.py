@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import output, table
+from .. import budgets, output, table
 from ..connection import connect
 from ..options import Options
 from ..pairs import parse_labels
@@ -79,6 +79,10 @@ def state_of(row: dict[str, Any]) -> str:
     return "running" if row["is_active"] else "idle"
 
 
+def _budget(limits: dict[str, Any] | None) -> str | None:
+    return " ".join(f"{name}={value:g}" for name, value in limits.items()) if limits else None
+
+
 @app.command(cls=Leaf)
 def show(ctx: typer.Context, session: Session) -> None:
     """Show what a session is and how its last turn ended."""
@@ -101,6 +105,9 @@ def show(ctx: typer.Context, session: Session) -> None:
             ("updated", f"{clock(found['updated_at'])} ({ago(found['updated_at'])})"),
             ("messages", str(found["message_count"])),
             ("tokens", f"{usage.get('input_tokens', 0)} in, {usage.get('output_tokens', 0)} out"),
+            ("cost", budgets.money(found.get("cost"))),
+            ("budget", _budget(found.get("session_budget_limits"))),
+            ("of a turn", _budget(found.get("budget_limits"))),
             ("backend", found["backend"]),
             ("labels", labels or None),
             ("compacted", _compacted(found.get("compaction"))),

@@ -1377,6 +1377,49 @@ class TurnStart(TypedDict):
     idempotency_key: NotRequired[str | None]
 
 
+class UsageRead(TypedDict):
+    """`usage/read`: what was used and what it cost."""
+
+    by: NotRequired[Literal["session", "realm", "model", "day"]]
+    since: NotRequired[str | None]
+    until: NotRequired[str | None]
+    session_id: NotRequired[str | None]
+    all_realms: NotRequired[bool]
+    limit: NotRequired[int]
+
+
+class UsageLine(TypedDict):
+    """The sum of some calls. `key` is the session's id, the realm's, the model's name or the day, as was asked."""
+
+    key: str
+    realm_id: NotRequired[str]
+    title: NotRequired[str]
+    calls: int
+    estimated_calls: int
+    tool_calls: int
+    duration_ms: int
+    usage: Usage
+    cost: NotRequired[Cost]
+
+
+class UsageProblem(TypedDict):
+    """A realm that could not be read, and is not in the sums."""
+
+    realm_id: str
+    message: str
+
+
+class UsageReport(TypedDict):
+    """Result of `usage/read`. Days come in their order, anything else with the most expensive first."""
+
+    by: Literal["session", "realm", "model", "day"]
+    rows: list[UsageLine]
+    total: UsageLine
+    omitted: int
+    problems: list[UsageProblem]
+    prices_as_of: str
+
+
 class ConfigChanged(TypedDict):
     """The notification `config/changed`. `problem` is set when the file now says something that cannot be used."""
 

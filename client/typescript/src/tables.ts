@@ -111,6 +111,8 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "TurnCompleted": {"usage": "Usage"},
   "TurnInfo": {"holder": "Holder", "usage": "Usage", "error": "TurnFailure", "tool_calls": "ToolCallRecord"},
   "TurnStart": {"budget_limits": "BudgetLimits", "session_budget_limits": "BudgetLimits"},
+  "UsageLine": {"usage": "Usage", "cost": "Cost"},
+  "UsageReport": {"rows": "UsageLine", "total": "UsageLine", "problems": "UsageProblem"},
 };
 
 /** The shapes of each method's params and result. */
@@ -161,6 +163,7 @@ export const CALLS: Readonly<Record<string, readonly [params: string, result: st
   "turn/interrupt": ["TurnInterrupt", "TurnInterrupted"],
   "turn/read": ["TurnRead", "TurnInfo"],
   "turn/start": ["TurnStart", "RunResult"],
+  "usage/read": ["UsageRead", "UsageReport"],
 };
 
 /** The shapes of notifications. */

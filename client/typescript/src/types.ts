@@ -1318,6 +1318,50 @@ export interface TurnStart {
   idempotencyKey?: string | null;
 }
 
+/** `usage/read`: what was used and what it cost. */
+export interface UsageRead {
+  /** What each row is of. */
+  by?: "session" | "realm" | "model" | "day";
+  /** This day of UTC and later. */
+  since?: string | null;
+  /** This day of UTC and earlier. */
+  until?: string | null;
+  /** Only of this session. */
+  sessionId?: string | null;
+  /** Of every realm of the state root. */
+  allRealms?: boolean;
+  limit?: number;
+}
+
+/** The sum of some calls. `key` is the session's id, the realm's, the model's name or the day, as was asked. */
+export interface UsageLine {
+  key: string;
+  realmId?: string;
+  title?: string;
+  calls: number;
+  estimatedCalls: number;
+  toolCalls: number;
+  durationMs: number;
+  usage: Usage;
+  cost?: Cost;
+}
+
+/** A realm that could not be read, and is not in the sums. */
+export interface UsageProblem {
+  realmId: string;
+  message: string;
+}
+
+/** Result of `usage/read`. Days come in their order, anything else with the most expensive first. */
+export interface UsageReport {
+  by: "session" | "realm" | "model" | "day";
+  rows: UsageLine[];
+  total: UsageLine;
+  omitted: number;
+  problems: UsageProblem[];
+  pricesAsOf: string;
+}
+
 /** The notification `config/changed`. `problem` is set when the file now says something that cannot be used. */
 export interface ConfigChanged {
   watchId: string;
@@ -1459,6 +1503,7 @@ export interface Methods {
   "turn/interrupt": { params: TurnInterrupt; result: TurnInterrupted };
   "turn/read": { params: TurnRead; result: TurnInfo };
   "turn/start": { params: TurnStart; result: RunResult };
+  "usage/read": { params: UsageRead; result: UsageReport };
 }
 
 /** What the daemon tells unasked. */

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import blob, capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn
+from . import blob, capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn, usage
 from .base import Params
 
 
@@ -145,6 +145,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method("turn/read", turn.TurnRead, turn.TurnInfo, "How a turn ended, and what its tool calls did."),
     Method("turn/start", turn.TurnStart, turn.RunResult, "Run a turn; SESSION_BUSY while another one runs."),
+    Method("usage/read", usage.UsageRead, usage.UsageReport, "What calls of models used and cost."),
 )
 
 NAMES: tuple[str, ...] = tuple(method.name for method in METHODS)

@@ -32,6 +32,7 @@ from . import (
     stream,
     tool,
     turn,
+    usage,
     web,
 )
 from .context import Context, Services
@@ -90,6 +91,7 @@ HANDLERS: dict[str, Handler] = {
     "turn/interrupt": turn.interrupt,
     "turn/read": turn.read,
     "turn/start": turn.start,
+    "usage/read": usage.read,
 }
 _PARAMS: dict[str, type[Params]] = {method.name: method.params for method in METHODS}
 

@@ -1,5 +1,7 @@
 """The error of a budget that is used up: whose it is, how much there was, and how to go on."""
 
+from decimal import Decimal
+
 from ..agent.limits import Kind
 from ..agent.prices import NANOS
 from ..errors import BudgetExhausted
@@ -54,4 +56,4 @@ def shown(kind: Kind, amount: int) -> str:
         case "time":
             return f"{amount / 1000:,.10g} s"
         case "cost":
-            return f"${amount / NANOS:,.10g}"
+            return f"${Decimal(amount) / NANOS:f}"

@@ -5,7 +5,7 @@ per session, one request per idempotency key) is a check and a set with no await
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -18,7 +18,7 @@ from ..contract.session import SessionInfo, SessionSummary
 from ..contract.turn import Holder, TurnInfo
 from ..errors import SessionNotRunning, StorageUnknown
 from ..ids import SessionId
-from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, SessionRow
+from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, SessionRow, UsageRow
 from . import refs, views
 from .admission import Admission
 from .clock import now_ms
@@ -28,6 +28,7 @@ from .forking import Forking
 from .injection import Added, Addition, InjectedContext, Injection
 from .keys import Keys
 from .live import LiveSessions, no_session
+from .meta import SessionMeta
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
@@ -328,6 +329,22 @@ class Sessions:
             if last is not None and last.state != "running":
                 info["last_turn"] = views.turn_info(last, await store.tools(last.turn_id))
             return info
+
+    async def usage(
+        self, *, since_ms: int | None, until_ms: int | None, session_id: SessionId | None = None
+    ) -> Sequence[UsageRow]:
+        """What calls of models used, as sums by session, day, provider and model; see `RealmStore.usage`."""
+        store = await self._readable()
+        if store is None:
+            return ()
+        return await store.usage(since_ms=since_ms, until_ms=until_ms, session_id=session_id)
+
+    async def title(self, session_id: SessionId) -> str:
+        """The session's title. Raises SessionNotFound."""
+        row = await (await self._existing(session_id)).session(session_id)
+        if row is None:
+            raise no_session(session_id)
+        return SessionMeta.load(row.meta).title
 
     async def turn(self, session_id: SessionId, turn_id: str | None) -> TurnInfo:
         """A turn with its ledger; the last one when none is named. Raises SessionNotFound, SessionNotRunning."""
