@@ -76,7 +76,7 @@ class Admission:
         self._now_ms = now_ms
         self._transcripts = transcripts
         self._unsettled = unsettled
-        self._metering = Metering(agents.defaults, now_ms=now_ms)
+        self._metering = Metering(lambda: agents.defaults(), now_ms=now_ms)
 
     async def create(
         self,
