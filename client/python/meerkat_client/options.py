@@ -84,6 +84,17 @@ class CreateOptions(TurnOptions, total=False):
     labels: dict[str, str] | None
 
 
+class UsageOptions(TypedDict, total=False):
+    """Which usage to read, and what each row is of. Days are those of UTC, as `2026-11-23`; both ends count."""
+
+    by: Literal["session", "realm", "model", "day"]
+    since: str | None
+    until: str | None
+    session_id: str | None
+    all_realms: bool
+    limit: int
+
+
 def check(options: ConnectOptions) -> ConnectOptions:
     """The options, if all of them are known: misspelling one must not lead to another realm.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .history import SessionHistory
-from .options import CreateOptions, Prompt, TurnOptions
+from .options import CreateOptions, Prompt, TurnOptions, UsageOptions
 from .results import Capability, InterruptResult, ModelsCatalog, RunResult, SessionDetails, SessionSummary
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ExternalEventOutcome,
         SessionCompacted,
         SessionForked,
+        UsageReport,
     )
 
 T = TypeVar("T")
@@ -163,6 +164,10 @@ def patch_config(
 ) -> "Ask[ConfigEnvelope]":
     params = {"patch": dict(patch), "expected_generation": expected_generation, "idempotency_key": idempotency_key}
     return Ask("config/patch", _keyed(params), _config)
+
+
+def usage(options: UsageOptions) -> "Ask[UsageReport]":
+    return Ask("usage/read", _given({**options}), lambda result: cast("UsageReport", result))
 
 
 def models_catalog() -> Ask[ModelsCatalog]:

@@ -30,6 +30,8 @@ import type {
   SessionInfo,
   SessionList,
   SessionSummary,
+  UsageRead,
+  UsageReport,
 } from "./types.js";
 
 export type CreateOptions = Omit<SessionCreate, "prompt" | "initialTurn" | "sessionEvents"> & Cancellable;
@@ -183,6 +185,11 @@ export class MeerkatClient {
   /** Change the realm's config by a JSON merge patch (RFC 7396). */
   patchConfig(patch: Record<string, unknown>, options: ConfigWriteOptions = {}): Promise<ConfigEnvelope> {
     return this.#connected.call("config/patch", withKey({ ...options, patch }));
+  }
+
+  /** What calls of models used and cost: `rows` by day, or as asked, and their `total`. */
+  readUsage(options: UsageRead = {}): Promise<UsageReport> {
+    return this.#connected.call("usage/read", { ...options });
   }
 
   getModelsCatalog(): Promise<Catalog> {

@@ -2,7 +2,22 @@
 
 from typing import Any, NamedTuple
 
-from . import blob, capability, config, connection, daemon, event, model, realm, replay, runtime, session, tool, turn, usage
+from . import (
+    blob,
+    capability,
+    config,
+    connection,
+    daemon,
+    event,
+    model,
+    realm,
+    replay,
+    runtime,
+    session,
+    tool,
+    turn,
+    usage,
+)
 from .base import Params
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from .. import requests
 from ..errors import RkatError
 from ..history import SessionHistory
-from ..options import ConnectOptions, CreateOptions, Prompt, check
+from ..options import ConnectOptions, CreateOptions, Prompt, UsageOptions, check
 from ..results import Capability, ModelsCatalog, SessionDetails, SessionSummary
 from ..tools import Toolbox
 from .link import Link
@@ -16,7 +16,7 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized
+    from ..types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized, UsageReport
 
 Handler = Callable[[dict[str, Any]], Awaitable[str | list[dict[str, Any]]]]
 H = TypeVar("H", bound=Handler)
@@ -254,6 +254,10 @@ class MeerkatClient:
     ) -> "ConfigEnvelope":
         """Change the realm's config by a JSON merge patch (RFC 7396): None deletes. Raises as `set_config`."""
         return await self._link.ask(requests.patch_config(patch, expected_generation, idempotency_key))
+
+    async def read_usage(self, **options: Unpack[UsageOptions]) -> "UsageReport":
+        """What calls of models used and cost: `rows` by day, or as asked, and their `total`."""
+        return await self._link.ask(requests.usage(options))
 
     async def get_models_catalog(self) -> ModelsCatalog:
         """Models known by name, and which can be used."""
