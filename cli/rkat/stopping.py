@@ -44,7 +44,7 @@ def stop_daemon(options: Options, deadline: float | None) -> int | None:
         process = _Process(pid)
         try:
             answer = client.call("daemon/stop", {} if deadline is None else {"deadline_seconds": deadline})
-            _say(options, answer)
+            say_what_is_waited_for(options, answer)
             if process.ends_within(answer["deadline_seconds"] + GRACE_SECONDS):
                 return pid
         finally:
@@ -97,7 +97,8 @@ def _still_there(pid: int) -> RkatError:
     )
 
 
-def _say(options: Options, answer: dict[str, Any]) -> None:
+def say_what_is_waited_for(options: Options, answer: dict[str, Any]) -> None:
+    """A turn may take as long as its deadline; whoever waits should know for what."""
     turns = answer["active_turns"]
     if turns and not options.json:
         what = "a turn" if turns == 1 else f"{turns} turns"

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .app import serve
     from .lifecycle.ready import ReadyPipe
 
-    return trio.run(serve, settings, ReadyPipe(settings.ready_fd))
+    end = trio.run(serve, settings, ReadyPipe(settings.ready_fd))
+    return end if isinstance(end, int) else end.begin()
 
 
 def _refused(error: WireError) -> int:

@@ -1,6 +1,7 @@
 """The composition root: the only file that knows all layers.
 
-lock ─► logs ─► providers ─► registry of realms ─► methods ─► listener ─► ready ... stop ─► drain ─► commit ─► exit
+lock ─► logs ─► sockets ─► providers ─► realms ─► methods ─► listener ─► ready ... leave ─► drain ─► commit ─► exit,
+or the next program in this process
 """
 
 import logging
@@ -11,8 +12,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from meerkat_client.wire.codes import row
-from meerkat_client.wire.faults import PathRefused, WireError
-from meerkat_client.wire.version import VERSION
+from meerkat_client.wire.faults import WireError
 
 from .agent.agents import Agents
 from .agent.credentials import Credentials
@@ -20,14 +20,15 @@ from .agent.provider_pool import ProviderPool
 from .agent.realm_agents import RealmAgents
 from .errors import InvalidParams, from_os_error
 from .lifecycle.departure import Departure
-from .lifecycle.endpoint import Endpoint
 from .lifecycle.idle import Idleness
-from .lifecycle.lock import EXIT_BUSY, AlreadyRunning, InstanceLock, take_instance_lock
-from .lifecycle.logs import configure_logging
+from .lifecycle.lock import EXIT_BUSY, AlreadyRunning
 from .lifecycle.memory import give_memory_back
 from .lifecycle.ready import ReadyPipe
 from .lifecycle.serving import serve_until_left
 from .lifecycle.signals import watch_signals
+from .lifecycle.start import Start, begin
+from .lifecycle.succession import Successor, command_of
+from .lifecycle.watchdog import feed_watchdog
 from .listener.loopback import LoopbackDoors
 from .listener.unix import UnixListener
 from .methods.context import Services
@@ -51,48 +52,43 @@ COMMIT_GRACE_SECONDS = 10.0
 MakeAgents = Callable[[Realm], Agents]
 
 
-async def serve(settings: Settings, ready: ReadyPipe) -> int:
-    """Be the daemon until told to stop. Returns the exit status.
+async def serve(settings: Settings, ready: ReadyPipe) -> int | Successor:
+    """Be the daemon until told to leave. Returns the exit status, or the program that is to go on in this process.
 
     Args:
         ready: told when clients can connect, or that another daemon owns the state root.
     """
     try:
-        lock = take_instance_lock(settings.places)
+        start = await begin(settings, os.environ)
     except AlreadyRunning as running:
         ready.busy()
         print(f"meerkatd: {running}.", file=sys.stderr)
         return EXIT_BUSY
-    except PathRefused as refused:
+    except WireError as refused:
         return _failed(ready, code=refused.code, message=refused.message, hint=refused.hint)
     except OSError as error:
-        return _refused_by_system(ready, settings, error)
-    with lock:
-        endpoint = Endpoint(settings.places)
-        try:
-            configure_logging(settings.log_path, foreground=settings.foreground)
-            endpoint.open()
-        except WireError as refused:
-            return _failed(ready, code=refused.code, message=refused.message, hint=refused.hint)
-        except OSError as error:
-            return _refused_by_system(ready, settings, error)
-        log.info("started", extra={"version": VERSION, "pid": os.getpid(), "socket": settings.socket_path})
+        fault = from_os_error(error, doing=f"use the state root {settings.state_root}")
+        return _failed(ready, code=fault.code, message=fault.message, hint=fault.hint)
+    with start:
         pool = ProviderPool()
         try:
             make_agents = _agents_maker(pool)
         except InvalidParams as invalid:
-            endpoint.close()
             return _failed(ready, code=invalid.code, message=invalid.message, hint=invalid.hint)
         end_traces = await _start_traces()
+        daemon = Daemon(start, make_agents=make_agents, preload=pool.preload)
         try:
-            daemon = Daemon(settings, make_agents=make_agents, preload=pool.preload, lock=lock, endpoint=endpoint)
             await daemon.run(ready)
         finally:
             with trio.CancelScope(shield=True):
                 await pool.aclose()
                 if end_traces is not None:
                     await trio.to_thread.run_sync(end_traces)
-        log.info("stopped", extra={"pid": os.getpid()})
+        if daemon.departure.is_restart:
+            departure = daemon.departure
+            environment = os.environ if departure.environment is None else departure.environment
+            return start.succession(command_of(departure.program, sys.argv[1:]), environment)
+        start.ended_in_order()
     return 0
 
 
@@ -103,11 +99,6 @@ async def _start_traces() -> Callable[[], None] | None:
     except ImportError:
         log.error("no traces: their library is missing; pip install 'meerkatd[traces]'")
         return None
-
-
-def _refused_by_system(ready: ReadyPipe, settings: Settings, error: OSError) -> int:
-    fault = from_os_error(error, doing=f"use the state root {settings.state_root}")
-    return _failed(ready, code=fault.code, message=fault.message, hint=fault.hint)
 
 
 def _failed(ready: ReadyPipe, *, code: str, message: str, hint: str) -> int:
@@ -131,31 +122,26 @@ class Daemon:
     """A daemon that holds its lock: from the first listening socket to the last commit.
 
     Args:
+        start: what it has got hold of, or its settings, when somebody else looks after the lock.
         make_agents: builds each realm's way to models and tools; tests hand in their own.
         preload: loads what a turn will need, once a client is there and before it asks.
-        lock: looked after while serving; None when somebody else does.
-        endpoint: where to listen; by default a socket of our own.
+
+    Attributes:
+        departure: whether and why it is to leave.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        make_agents: MakeAgents,
-        preload: Callable[[], Awaitable[None]],
-        lock: InstanceLock | None = None,
-        endpoint: Endpoint | None = None,
+        self, start: Start | Settings, *, make_agents: MakeAgents, preload: Callable[[], Awaitable[None]]
     ) -> None:
-        self._settings = settings
+        self._start = start if isinstance(start, Start) else Start.without_lock(start)
+        self._settings = self._start.settings
         self._make_agents = make_agents
         self._preload = preload
         self._preloading = False
-        self._doors = LoopbackDoors(settings.runtime_dir)
-        self._metrics = Metrics(settings.metrics)
+        self._doors = LoopbackDoors(self._settings.runtime_dir)
+        self._metrics = Metrics(self._settings.metrics)
         self._started = trio.current_time()
-        self._lock = lock
-        self._endpoint = endpoint or Endpoint(settings.places)
-        self._departure = Departure(deadline=settings.drain_seconds)
+        self.departure = Departure(deadline=self._settings.drain_seconds)
 
     async def run(self, ready: ReadyPipe) -> None:
         """Serve until a signal, `daemon/stop` or idleness, then let turns end, commit, and close every realm."""
@@ -176,22 +162,28 @@ class Daemon:
 
     async def _serve(self, registry: Registry, ready: ReadyPipe) -> None:
         async with trio.open_nursery() as service:
-            await service.start(watch_signals, self._departure, service.cancel_scope.cancel)
+            await service.start(watch_signals, self.departure, service.cancel_scope.cancel)
             service.start_soon(registry.tend)
             services = self._services(registry, service, lambda: listener.connections)
             listener = UnixListener(MethodDispatcher(services))
             await service.start(self._doors.run, listener)
             await self._metrics.start(lambda: self._gauges(registry, listener), service)
+            service.start_soon(feed_watchdog, self._start.supervisor, registry.prove_stores)
             await serve_until_left(
-                self._endpoint,
+                self._start.endpoint,
                 listener,
-                departure=self._departure,
-                ready=ready.ready,
+                departure=self.departure,
+                ready=lambda: self._ready(ready),
                 drained=lambda: self._drain(registry),
-                lock=self._lock,
+                lock=self._start.lock,
                 idleness=self._idleness(registry),
             )
             service.cancel_scope.cancel()
+
+    def _ready(self, ready: ReadyPipe) -> None:
+        ready.ready()
+        self._start.supervisor.status("in safe mode: see the log" if self._start.safe_mode else "serving")
+        self._start.supervisor.ready()
 
     def _gauges(self, registry: Registry, listener: UnixListener) -> dict[str, float]:
         process = process_facts()
@@ -216,25 +208,32 @@ class Daemon:
             registry=registry,
             removal=Removal(registry, Trash(self._settings.state_root)),
             started_ms=now_ms(),
-            departure=self._departure,
+            departure=self.departure,
             connections=connections,
             metrics_url=lambda: self._metrics.url,
             doors=self._doors,
             preload=preload,
+            restarts=self._start.restarts,
+            build=self._start.build,
+            managed=self._start.supervisor.managed,
+            safe_mode=self._start.crashes if self._start.safe_mode else None,
         )
 
     def _idleness(self, registry: Registry) -> Idleness | None:
-        if not self._settings.idle_seconds:
+        seconds = self._start.idle_seconds
+        if not seconds:
             return None
-        return Idleness(self._settings.idle_seconds, busy=lambda: registry.active_turns > 0, rest=give_memory_back)
+        return Idleness(seconds, busy=lambda: registry.active_turns > 0, rest=give_memory_back)
 
     async def _drain(self, registry: Registry) -> None:
         """Let turns end by themselves up to the deadline, then interrupt them and wait for their commits."""
         self._doors.stop_accepting()
+        supervisor = self._start.supervisor
+        supervisor.reloading() if self.departure.is_restart else supervisor.stopping()
         await self._turns_end_or_time_is_up(registry)
         interrupted = registry.interrupt_all(
             "interrupted because the daemon was restarted"
-            if self._departure.is_restart
+            if self.departure.is_restart
             else "interrupted because the daemon was stopped"
         )
         if interrupted:
@@ -243,11 +242,11 @@ class Daemon:
             await registry.turns_ended()
 
     async def _turns_end_or_time_is_up(self, registry: Registry) -> None:
-        with trio.move_on_after(self._departure.deadline):
+        with trio.move_on_after(self.departure.deadline):
             async with trio.open_nursery() as waiting:
 
                 async def hurried() -> None:
-                    await self._departure.hurried()
+                    await self.departure.hurried()
                     waiting.cancel_scope.cancel()
 
                 waiting.start_soon(hurried)

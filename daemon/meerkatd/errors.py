@@ -195,6 +195,10 @@ class VersionMismatch(MeerkatError):
     code = "VERSION_MISMATCH"
 
 
+class DaemonUnavailable(MeerkatError):
+    code = "DAEMON_UNAVAILABLE"
+
+
 class ShuttingDown(MeerkatError):
     code = "SHUTTING_DOWN"
 

@@ -105,17 +105,16 @@ def stop(ctx: typer.Context, deadline: Deadline = None) -> None:
 
 @app.command(cls=Leaf)
 def restart(ctx: typer.Context, deadline: Deadline = None) -> None:
-    """Stop the daemon, wait until it is gone, and start it again."""
-    from ..stopping import stop_daemon
+    """Let the daemon go on with the installed program. Running turns may end first, and no client notices more than a
+    pause."""
+    from ..restarting import restart_daemon
 
     options = Options.of(ctx)
-    before = stop_daemon(options, deadline)
-    with connect(options) as client:
-        pid = client.info["pid"]
+    pid, before = restart_daemon(options, deadline)
     if options.json:
-        output.document({"running": True, "pid": pid, "stopped": before})
+        output.document({"running": True, "pid": pid, "before": before})
     else:
-        print(f"started, pid {pid}")
+        print(f"{'started' if before is None else 'restarted'}, pid {pid}")
 
 
 @app.command(cls=Leaf)

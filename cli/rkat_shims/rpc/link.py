@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meerkat_client import _dial
-from meerkat_client.errors import RkatError, from_error_object, from_wire
+from meerkat_client.errors import RkatError, from_error_object, from_wire, makes_way
 from meerkat_client.wire.credentials import from_environment
 from meerkat_client.wire.faults import MalformedFrame, WireError
 from meerkat_client.wire.framing import FrameReader, Oversized, decode, encode_frame
@@ -60,7 +60,9 @@ class Link:
         params = _initialize_params(options, environ, realm)
         until = time.monotonic() + _dial.DEFAULT_DEADLINE_SECONDS
         reason = ""
-        for _ in range(_ATTEMPTS):
+        attempts = 0
+        while attempts < _ATTEMPTS:
+            attempts += 1
             left = max(1.0, until - time.monotonic())
             link = cls(_dial.connect(state_root=options.state_root, deadline=left))
             try:
@@ -75,6 +77,12 @@ class Link:
             except Lost as lost:
                 reason = str(lost)
                 link.close()
+            except RkatError as error:
+                link.close()
+                if not makes_way(error) or time.monotonic() >= until:
+                    raise
+                attempts -= 1
+                time.sleep(_dial.UPGRADE_LOOK_SECONDS)
             except BaseException:
                 link.close()
                 raise

@@ -207,8 +207,20 @@ class Loop:
             self._watch(self._link.fileno(), None)
             self._link.close()
             self._link = None
+            if self._relay.restarting and self._came_back():
+                return
             self._out += self._relay.lost(RkatError("DAEMON_UNAVAILABLE", self._why_lost(lost)))
             self._unread_since = None
+
+    def _came_back(self) -> bool:
+        """Whether the restarted daemon has taken over where it left us."""
+        try:
+            self._link = self._open()
+        except RkatError as error:
+            self._failed = (time.monotonic(), error)
+            return False
+        self._link.send(self._relay.resume())
+        return True
 
     def _note_pause(self, reading: bool) -> None:
         if reading and len(self._out) < MAX_UNREAD // 2:

@@ -10,7 +10,7 @@ one that died with its connection is never taken for the answer to another.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from meerkat_client.errors import RkatError, from_wire
+from meerkat_client.errors import RkatError, from_error_object, from_wire
 from meerkat_client.wire.codes import row
 from meerkat_client.wire.faults import MalformedFrame, WireError
 from meerkat_client.wire.framing import HEADER_BYTES, encode_frame, require_few
@@ -22,6 +22,7 @@ from .lines import MAX_LINE, LongLine, id_in_head, id_of_refused, usable_id
 from .options import Options
 
 SERVER_NAME = "meerkat-rpc"
+_LEAVING = "daemon/leaving"
 # The realm is the command line's to choose. A client that names one here and were not heard would be in another's.
 _NOT_HERE = ("realm_id", "workspace", "isolated", "instance_id", "backend", "credentials")
 
@@ -61,18 +62,42 @@ class _Asked(NamedTuple):
     params: dict[str, Any]
 
 
+class _Stream:
+    """An event stream of the client's, by the id that it knows.
+
+    Attributes:
+        params: those with which it was opened.
+        cursor: the last event that was delivered.
+        sequence: how many were.
+        now: its id on the connection of the moment.
+    """
+
+    def __init__(self, params: dict[str, Any], result: dict[str, Any]) -> None:
+        self.params = {**params, "session_id": result["session_id"]}
+        self.session_id: str = result["session_id"]
+        self.cursor: int | None = result.get("cursor")
+        self.sequence = 0
+        self.now: str = result["stream_id"]
+
+
 class Relay:
     """One client's state across any number of connections to the daemon.
 
+    A daemon that restarts says so before it closes the connection. Then nothing is lost: what has no answer was not
+    begun and is asked again on the next connection, and streams are opened again after the last event delivered.
+
     Attributes:
         realm: the realm, once a connection has told it.
+        restarting: the daemon has said so.
     """
 
     def __init__(self, options: Options) -> None:
         self.realm: str | None = None
         self._default_model = options.default_model
         self._pending: dict[int | str, _Asked] = {}
-        self._streams: dict[str, str] = {}
+        self._streams: dict[str, _Stream] = {}
+        self._reopening: dict[str, str] = {}
+        self.restarting = False
         self._tools: dict[str, dict[str, Any]] = {}
         self._questions: dict[str, str] = {}
         self._questions_asked = 0
@@ -141,7 +166,7 @@ class Relay:
         if method == "session/create" and self._default_model and type(params) is dict:
             params.setdefault("model", self._default_model)
         try:
-            frame = _frame(message)
+            frame = _frame(self._as_known_there(message))
         except WireError as error:
             return Reply(error_line(call_id, from_wire(error)))
         if call_id is not None and type(method) is str:
@@ -172,44 +197,114 @@ class Relay:
         self.realm = info["realm_id"]
 
     def deliver(self, message: dict[str, Any]) -> bytes:
-        """The line for a message of the daemon's."""
+        """The line for a message of the daemon's; empty for what the client need not know."""
         if "method" not in message:
-            asked = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
-            if asked is not None and isinstance(message.get("result"), dict):
-                self._note(asked, message["result"])
-        elif "id" in message:
+            return self._deliver_reply(message)
+        if message["method"] == _LEAVING:
+            self.restarting = message["params"].get("reason") == "restart"
+            return b""
+        if "id" in message:
             self._questions_asked += 1
             ours = f"srv-{self._questions_asked}"
             self._questions[ours] = message["id"]
             message = {**message, "id": ours}
-        elif message["method"] == "session/stream_end":
-            self._streams.pop(message["params"].get("stream_id"), None)
+        elif message["method"] in ("session/stream_event", "session/stream_end"):
+            return self._deliver_of_stream(message)
         return line(message)
+
+    def _deliver_reply(self, message: dict[str, Any]) -> bytes:
+        call_id: Any = message.get("id")
+        if call_id in self._reopening:
+            return self._reopened(self._reopening.pop(call_id), message)
+        if self.restarting and _is_refusal(message) and call_id in self._pending:
+            return b""
+        asked = self._pending.pop(call_id, None)
+        if asked is not None and isinstance(message.get("result"), dict):
+            self._note(asked, message["result"])
+        return line(message)
+
+    def _deliver_of_stream(self, message: dict[str, Any]) -> bytes:
+        params = message["params"]
+        known = next((name for name, each in self._streams.items() if each.now == params.get("stream_id")), None)
+        if known is None:
+            return line(message)
+        stream = self._streams[known]
+        if message["method"] == "session/stream_end":
+            del self._streams[known]
+            return line({**message, "params": {**params, "stream_id": known}})
+        stream.sequence += 1
+        stream.cursor = params["event"].get("seq", stream.cursor)
+        return line({**message, "params": {**params, "stream_id": known, "sequence": stream.sequence}})
+
+    def resume(self) -> bytes:
+        """Frames for the first connection after a restart: what was not begun, and the streams again."""
+        self.restarting = False
+        frames = bytearray()
+        for call_id, asked in self._pending.items():
+            message = {"jsonrpc": "2.0", "id": call_id, "method": asked.method, "params": asked.params}
+            frames += encode_frame(message, MAX_REQUEST_FRAME)
+        for name, stream in self._streams.items():
+            call_id = f"reopen-{name}"
+            self._reopening[call_id] = name
+            params = {**stream.params, "cursor": stream.cursor}
+            message = {"jsonrpc": "2.0", "id": call_id, "method": "session/stream_open", "params": params}
+            frames += encode_frame(message, MAX_REQUEST_FRAME)
+        return bytes(frames)
+
+    def _reopened(self, name: str, message: dict[str, Any]) -> bytes:
+        if "result" in message:
+            self._streams[name].now = message["result"]["stream_id"]
+            return b""
+        stream, error = self._streams.pop(name), from_error_object(message["error"])
+        return _end_of_stream(name, stream.session_id, error)
+
+    def _as_known_there(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The message with a stream's id as the connection of the moment has it."""
+        params = message.get("params")
+        if message["method"] != "session/stream_close" or type(params) is not dict:
+            return message
+        stream_id: Any = params.get("stream_id")
+        stream = self._streams.get(stream_id) if type(stream_id) is str else None
+        return message if stream is None else {**message, "params": {**params, "stream_id": stream.now}}
 
     def lost(self, error: RkatError) -> bytes:
         """The connection is gone: lines that end every request in flight and every open stream with `error`."""
         ends = [error_line(call_id, error) for call_id in self._pending]
-        for stream_id, session_id in self._streams.items():
-            params = {
-                "stream_id": stream_id,
-                "session_id": session_id,
-                "ended": True,
-                "outcome": "terminal_error",
-                "error": {"code": error.code, "message": error.message},
-            }
-            ends.append(line({"jsonrpc": "2.0", "method": "session/stream_end", "params": params}))
+        ends += [_end_of_stream(name, stream.session_id, error) for name, stream in self._streams.items()]
         self._pending.clear()
         self._streams.clear()
+        self._reopening.clear()
+        self.restarting = False
         self._questions.clear()
         return b"".join(ends)
 
     def _note(self, asked: _Asked, result: dict[str, Any]) -> None:
         if asked.method == "session/stream_open":
-            self._streams[result["stream_id"]] = result["session_id"]
+            self._streams[result["stream_id"]] = _Stream(asked.params, result)
         elif asked.method == "session/stream_close":
-            self._streams.pop(result["stream_id"], None)
+            self._streams.pop(str(asked.params.get("stream_id")), None)
         elif asked.method == "tools/register":
             self._tools.update((tool["name"], tool) for tool in asked.params["tools"])
+
+
+def _is_refusal(message: dict[str, Any]) -> bool:
+    """Whether the daemon says that it restarts and has not begun this."""
+    error = message.get("error")
+    if error is None:
+        return False
+    told = from_error_object(error)
+    return told.code == "SHUTTING_DOWN" and bool(told.details.get("restarting"))
+
+
+def _end_of_stream(stream_id: str, session_id: str, error: RkatError) -> bytes:
+    params = {
+        "stream_id": stream_id,
+        "session_id": session_id,
+        "ended": True,
+        "outcome": "terminal_error",
+        "error": {"code": error.code, "message": error.message},
+    }
+    return line({"jsonrpc": "2.0", "method": "session/stream_end", "params": params})
 
 
 def _greet(call_id: int | str, params: Any) -> Action:

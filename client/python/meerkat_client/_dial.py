@@ -33,6 +33,9 @@ _POLL_SECONDS = 0.01
 _RESPAWN_SECONDS = 0.25
 _TAIL_BYTES = 2000
 
+# A daemon that is too old for this client, and restarts with the installed program, lets its turns end first.
+UPGRADE_LOOK_SECONDS = 0.25
+
 # The environment of the daemon. Locale and places, how to find programs, how to reach the network, and whom to tell
 # what it measures (with all of OpenTelemetry's own variables).
 _KEPT = frozenset(

@@ -6,10 +6,12 @@ Both clients, the blocking one and the asynchronous one, drive this: they move b
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .errors import RkatError, from_error_object, from_wire
+from .errors import ConnectionLostError, RkatError, from_error_object, from_wire
 from .wire.faults import MalformedFrame, WireError
 from .wire.framing import FrameReader, Oversized, decode, encode_frame, require_plain
 from .wire.limits import MAX_REPLY_FRAME, MAX_REQUEST_FRAME
+
+LEAVING = "daemon/leaving"
 
 
 class Notification(NamedTuple):
@@ -30,11 +32,12 @@ class ServerRequest(NamedTuple):
 class Pending:
     """A call in flight, or over. `done` says which; `result()` gives the outcome, as often as it is asked for."""
 
-    __slots__ = ("_error", "_result", "done", "id", "method")
+    __slots__ = ("_error", "_result", "done", "id", "method", "params")
 
-    def __init__(self, call_id: int, method: str) -> None:
+    def __init__(self, call_id: int, method: str, params: Mapping[str, Any] | None = None) -> None:
         self.id = call_id
         self.method = method
+        self.params = params
         self.done = False
         self._result: Any = None
         self._error: RkatError | None = None
@@ -57,13 +60,20 @@ class Pending:
 
 
 class ClientProtocol:
-    """State of one connection. Bytes to send come out of the methods; received bytes go into `feed`."""
+    """State of one connection. Bytes to send come out of the methods; received bytes go into `feed`.
+
+    Attributes:
+        lost: how the connection was lost; None while it is there.
+        leaving: why the daemon leaves, once it has said so. What is not answered before the end was not begun then; a
+            call that it refuses because it restarts counts as one of those.
+    """
 
     def __init__(self) -> None:
         self._reader = FrameReader(MAX_REPLY_FRAME)
         self._pending: dict[int, Pending] = {}
         self._last_id = 0
         self.lost: RkatError | None = None
+        self.leaving: str | None = None
 
     @property
     def in_flight(self) -> int:
@@ -81,8 +91,23 @@ class ClientProtocol:
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id, "method": method}
         frame = _frame(message, params)
         self._last_id = call_id
-        pending = self._pending[call_id] = Pending(call_id, method)
+        pending = self._pending[call_id] = Pending(call_id, method, params)
         return pending, frame
+
+    def take_over(self, earlier: "ClientProtocol") -> bytes:
+        """Frames that ask again for what an earlier connection did not answer; the same calls wait for it.
+
+        Raises:
+            RkatError: how this connection was lost.
+        """
+        frames = bytearray()
+        for pending in list(earlier._pending.values()):
+            again, frame = self.request(pending.method, pending.params)
+            pending.id = again.id
+            self._pending[again.id] = pending
+            frames += frame
+        earlier._pending.clear()
+        return bytes(frames)
 
     def notification(self, method: str, params: Mapping[str, Any] | None = None) -> bytes:
         """The frame of a notification; raises as `request` does."""
@@ -133,6 +158,8 @@ class ClientProtocol:
     def connection_lost(self, error: RkatError) -> None:
         """The connection is gone: every call that waits fails with `error`, and so does every later one."""
         self.lost = error
+        if isinstance(error, ConnectionLostError):
+            error.begun = self.leaving is None
         for pending in self._pending.values():
             pending.resolve(None, error)
         self._pending.clear()
@@ -143,6 +170,9 @@ class ClientProtocol:
         method, call_id = message.get("method"), message.get("id")
         if isinstance(method, str):
             params = message.get("params") or {}
+            if method == LEAVING:
+                self.leaving = str(params.get("reason"))
+                return None
             return ServerRequest(call_id, method, params) if isinstance(call_id, str) else Notification(method, params)
         if call_id is None and "error" in message:
             # The daemon could not read a request of ours and cannot say which: no call can be trusted to end.
@@ -150,6 +180,9 @@ class ClientProtocol:
         pending = self._pending.pop(call_id, None) if isinstance(call_id, int) else None
         if pending is not None:
             error = from_error_object(message["error"]) if "error" in message else None
+            if error is not None and error.code == "SHUTTING_DOWN" and error.details.get("restarting"):
+                self._pending[pending.id] = pending
+                return None
             pending.resolve(message.get("result"), error)
         return None
 

@@ -18,12 +18,15 @@ from typing import Any, Self
 from . import _dial
 from ._interrupts import InterruptGate
 from ._protocol import ClientProtocol, Notification, Pending, ServerRequest
-from .errors import RkatError
+from .errors import RkatError, makes_way
 from .wire.limits import RECEIVE_CHUNK
 from .wire.version import PROTOCOL_MAX, PROTOCOL_MIN, VERSION
 
 # A daemon may leave between accepting us and answering; each time a new one is started.
 _ATTEMPTS = 5
+
+# What lives on a connection and ends with it.
+_TIES = frozenset(("config/watch", "session/stream_open", "tools/register"))
 
 NotificationHandler = Callable[[str, dict[str, Any]], object]
 RequestHandler = Callable[[dict[str, Any]], Any]
@@ -32,9 +35,15 @@ RequestHandler = Callable[[dict[str, Any]], Any]
 class BlockingClient:
     """A connection to the daemon, bound to one realm. Use `connect`; close it, or use it as a context manager.
 
+    A daemon that restarts is come back to: what it had not begun is asked again, and whoever waits goes on waiting.
+    That is not done once something lives on the connection that only its owner can make again: a stream, tools.
+
     Attributes:
         info: the result of `initialize`.
+        comes_back: whether that is done at all.
     """
+
+    comes_back = True
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -50,6 +59,8 @@ class BlockingClient:
         self._poll_to_send = select.poll()
         self._poll_to_send.register(sock, select.POLLIN | select.POLLOUT)
         self.info: dict[str, Any] = {}
+        self._connected_by: dict[str, Any] = {}
+        self._tied = False
 
     def __repr__(self) -> str:
         state = "closed" if self._sock.fileno() < 0 else f"in_flight={self._protocol.in_flight}"
@@ -95,7 +106,8 @@ class BlockingClient:
         if credentials:
             params["credentials"] = {provider: dict(keys) for provider, keys in credentials.items()}
         until = time.monotonic() + deadline
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 1
+        while True:
             left = max(0.0, until - time.monotonic())
             client = cls(_dial.connect(state_root=state_root, start=start, deadline=left, _command=_command))
             try:
@@ -103,14 +115,21 @@ class BlockingClient:
             except RkatError as error:
                 lost = client._protocol.lost is error and error.code == "DAEMON_UNAVAILABLE"
                 client.close()
+                if makes_way(error) and left > 0:
+                    time.sleep(_dial.UPGRADE_LOOK_SECONDS)
+                    continue
                 if not lost or attempt == _ATTEMPTS or not start:
                     raise
+                attempt += 1
             except BaseException:
                 client.close()
                 raise
             else:
+                client._connected_by = {
+                    "realm_id": client.info.get("realm_id"), "instance_id": instance_id, "surface": surface,
+                    "name": name, "credentials": credentials, "state_root": state_root, "_command": _command,
+                }  # fmt: skip
                 return client
-        raise AssertionError("unreachable")
 
     def __enter__(self) -> Self:
         return self
@@ -144,6 +163,9 @@ class BlockingClient:
             RkatError: the request cannot be sent; nothing was begun.
         """
         with self._gate.remembering:
+            self._tied = self._tied or method in _TIES
+            if not self._protocol.in_flight and self._may_come_back():
+                self._come_back()
             pending, frame = self._protocol.request(method, params)
             self._unsent += frame
             self._flush()
@@ -295,5 +317,31 @@ class BlockingClient:
                 self._arrived.append(item)
 
     def _lose(self, error: RkatError) -> None:
+        if self._may_come_back():
+            try:
+                self._come_back()
+            except RkatError as refused:
+                error = refused
+            else:
+                return
         self._protocol.connection_lost(error)
         self._sock.close()
+
+    def _may_come_back(self) -> bool:
+        return self._protocol.leaving == "restart" and self.comes_back and not self._tied and bool(self._connected_by)
+
+    def _come_back(self) -> None:
+        """Be the connection that a new client would be, and ask again for what had no answer.
+
+        Raises:
+            RkatError: as `connect`.
+        """
+        fresh = BlockingClient.connect(**self._connected_by)
+        self._sock.close()
+        earlier, self._protocol = self._protocol, fresh._protocol
+        self._sock, self._poll, self._poll_to_send = fresh._sock, fresh._poll, fresh._poll_to_send
+        self.info = fresh.info
+        self._arrived += fresh._arrived
+        self._asked.clear()
+        self._unsent = fresh._unsent + self._protocol.take_over(earlier)
+        self._flush()

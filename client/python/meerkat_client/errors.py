@@ -217,11 +217,21 @@ class ConnectionLostError(DaemonError):
     """The connection broke before the reply came (DAEMON_UNAVAILABLE): what was asked for may have happened or not.
 
     The clients ask again by themselves wherever that cannot do anything twice, so few ever see it.
+
+    Attributes:
+        begun: False when the daemon had said that it leaves and begins nothing more: then it has not happened.
     """
+
+    begun = True
 
 
 class VersionMismatchError(DaemonError):
     """Client and daemon do not share a protocol."""
+
+
+def makes_way(error: RkatError) -> bool:
+    """Whether a daemon that is too old for us is about to go on with the program that is installed: try again."""
+    return error.code == "VERSION_MISMATCH" and bool(error.details.get("restarting"))
 
 
 _MEMBERS: dict[type[RkatError], tuple[str, ...]] = {

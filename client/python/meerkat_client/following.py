@@ -13,6 +13,11 @@ from .events import Event, EventEnvelope, RunCompleted, RunFailed, RunStarted, S
 from .requests import Ask
 from .results import RunResult
 
+# A stream whose daemon somebody stopped looks whether one runs again: soon, in case that was for a moment only, and
+# then ever more rarely.
+LOOK_SECONDS = 0.2
+MOST_LOOK_SECONDS = 5.0
+
 Asked = tuple[str, dict[str, Any]]
 T_co = TypeVar("T_co", covariant=True)
 
@@ -211,7 +216,9 @@ class Losses:
     def count(self, error: RkatError, *, repeatable: bool = True) -> None:
         """Raise `error` unless it is a lost connection and asking again makes sense."""
         self._count += 1
-        if not isinstance(error, ConnectionLostError) or not repeatable or self._count > self._MOST:
+        if not isinstance(error, ConnectionLostError) or self._count > self._MOST:
+            raise error
+        if error.begun and not repeatable:
             raise error
 
 

@@ -165,6 +165,24 @@ class DaemonListening(TypedDict):
     origins: list[str]
 
 
+class DaemonRestart(TypedDict):
+    """`daemon/restart`: go on with the program that is installed now, in the same process and behind the same socket."""
+
+    deadline_seconds: NotRequired[float | None]
+    program: NotRequired[str | None]
+    environment: NotRequired[dict[str, str] | None]
+
+
+class DaemonRestarting(TypedDict):
+    """Result of `daemon/restart`; the connection closes when the last turn has ended."""
+
+    restarting: bool
+    pid: int
+    version: str
+    active_turns: int
+    deadline_seconds: float
+
+
 class DaemonStatusParams(TypedDict):
     """`daemon/status`."""
 
@@ -195,6 +213,10 @@ class DaemonStatus(TypedDict):
     open_realms: int
     active_turns: int
     event_streams: int
+    build: str
+    restarts: int
+    managed: bool
+    safe_mode: bool
     metrics_url: NotRequired[str]
     sqlite_version: NotRequired[str]
 
@@ -675,6 +697,7 @@ class Initialize(TypedDict):
 class ServerInfo(TypedDict):
     name: str
     version: str
+    build: NotRequired[str]
 
 
 class Limits(TypedDict):

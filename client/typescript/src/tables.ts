@@ -127,6 +127,7 @@ export const CALLS: Readonly<Record<string, readonly [params: string, result: st
   "config/watch": ["ConfigWatch", "ConfigWatched"],
   "daemon/examine": ["DaemonExamine", "DaemonExamined"],
   "daemon/listen": ["DaemonListen", "DaemonListening"],
+  "daemon/restart": ["DaemonRestart", "DaemonRestarting"],
   "daemon/status": ["DaemonStatusParams", "DaemonStatus"],
   "daemon/stop": ["DaemonStop", "DaemonStopping"],
   "events/latest_cursor": ["EventsLatestCursor", "LatestCursor"],

@@ -147,6 +147,25 @@ export interface DaemonListening {
   origins: string[];
 }
 
+/** `daemon/restart`: go on with the program that is installed now, in the same process and behind the same socket. */
+export interface DaemonRestart {
+  /** How long running turns may go on; they are interrupted and committed then. */
+  deadlineSeconds?: number | null;
+  /** The Python whose meerkatd is to go on; the one that runs this daemon when absent. */
+  program?: string | null;
+  /** Variables that the next program is to see, as far as a daemon is given any; absent: those of now. */
+  environment?: Record<string, string> | null;
+}
+
+/** Result of `daemon/restart`; the connection closes when the last turn has ended. */
+export interface DaemonRestarting {
+  restarting: boolean;
+  pid: number;
+  version: string;
+  activeTurns: number;
+  deadlineSeconds: number;
+}
+
 /** `daemon/status`. */
 export type DaemonStatusParams = Record<string, never>;
 
@@ -175,6 +194,10 @@ export interface DaemonStatus {
   openRealms: number;
   activeTurns: number;
   eventStreams: number;
+  build: string;
+  restarts: number;
+  managed: boolean;
+  safeMode: boolean;
   metricsUrl?: string;
   sqliteVersion?: string;
 }
@@ -629,6 +652,7 @@ export interface Initialize {
 export interface ServerInfo {
   name: string;
   version: string;
+  build?: string;
 }
 
 /** What a connection has to keep to: bytes of a message, levels of nesting, requests that are unanswered. */
@@ -1467,6 +1491,7 @@ export interface Methods {
   "config/watch": { params: ConfigWatch; result: ConfigWatched };
   "daemon/examine": { params: DaemonExamine; result: DaemonExamined };
   "daemon/listen": { params: DaemonListen; result: DaemonListening };
+  "daemon/restart": { params: DaemonRestart; result: DaemonRestarting };
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatus };
   "daemon/stop": { params: DaemonStop; result: DaemonStopping };
   "events/latest_cursor": { params: EventsLatestCursor; result: LatestCursor };

@@ -57,6 +57,7 @@ class Initialize(Params):
 class ServerInfo(TypedDict):
     name: str
     version: str
+    build: NotRequired[str]
 
 
 class Limits(TypedDict):

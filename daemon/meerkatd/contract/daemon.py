@@ -64,6 +64,25 @@ class DaemonListen(Params):
     )
 
 
+class DaemonRestart(Params):
+    """`daemon/restart`: go on with the program that is installed now, in the same process and behind the same socket.
+
+    Turns end first, up to a deadline; then they are interrupted and committed. New ones wait for the next program.
+    """
+
+    deadline_seconds: Annotated[float, Field(ge=0, le=3600)] | None = Field(
+        None, description="How long running turns may go on; they are interrupted and committed then."
+    )
+    program: Annotated[str, Field(min_length=2, max_length=4096, pattern="^/")] | None = Field(
+        None, description="The Python whose meerkatd is to go on; the one that runs this daemon when absent."
+    )
+    environment: Annotated[dict[ShortText, str], Field(max_length=200)] | None = Field(
+        None,
+        repr=False,
+        description="Variables that the next program is to see, as far as a daemon is given any; absent: those of now.",
+    )
+
+
 class ProcessFacts(TypedDict):
     pid: int
     started_at: int
@@ -90,6 +109,10 @@ class DaemonStatus(TypedDict):
     open_realms: int
     active_turns: int
     event_streams: int
+    build: str
+    restarts: int
+    managed: bool
+    safe_mode: bool
     metrics_url: NotRequired[str]
     sqlite_version: NotRequired[str]
 
@@ -123,6 +146,16 @@ class DaemonExamined(TypedDict):
     """Result of `daemon/examine`: what is well, too."""
 
     findings: list[Finding]
+
+
+class DaemonRestarting(TypedDict):
+    """Result of `daemon/restart`; the connection closes when the last turn has ended."""
+
+    restarting: bool
+    pid: int
+    version: str
+    active_turns: int
+    deadline_seconds: float
 
 
 class DaemonLeaving(TypedDict):

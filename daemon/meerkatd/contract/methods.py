@@ -55,6 +55,12 @@ METHODS: tuple[Method, ...] = (
         "Open a door on loopback TCP, for web pages.",
     ),
     Method(
+        "daemon/restart",
+        daemon.DaemonRestart,
+        daemon.DaemonRestarting,
+        "Let turns end up to a deadline, then go on with the installed program.",
+    ),
+    Method(
         "daemon/status",
         daemon.DaemonStatusParams,
         daemon.DaemonStatus,

@@ -21,11 +21,15 @@ class Departure:
 
     Attributes:
         reason: why, once somebody has asked.
+        program, environment: for a restart, the Python that is to run the next daemon, and what it is to see; None for
+            those of this one.
     """
 
     def __init__(self, *, deadline: float) -> None:
         self.deadline = deadline
         self.reason: Reason | None = None
+        self.program: str | None = None
+        self.environment: dict[str, str] | None = None
         self._asked = trio.Event()
         self._hurried = trio.Event()
         self._leaving = trio.Event()
@@ -33,8 +37,10 @@ class Departure:
     def __repr__(self) -> str:
         return f"<Departure {self.reason or 'nobody has asked'}>"
 
-    def ask(self, reason: Reason, *, deadline: float | None = None) -> float:
+    def ask(self, reason: Reason, *, deadline: float | None = None, program: str | None = None) -> float:
         """Let the daemon leave; returns the deadline that counts now."""
+        if program is not None:
+            self.program = program
         if deadline is not None:
             self.deadline = deadline
         if self.reason in (None, "restart"):

@@ -1,5 +1,6 @@
 """`initialize`: who calls, and to which realm the connection is bound."""
 
+import logging
 import os
 
 from meerkat_client.wire import limits
@@ -8,11 +9,16 @@ from meerkat_client.wire.version import CONTRACT_VERSION, PROTOCOL_MAX, PROTOCOL
 from ..agent.credentials import Credentials
 from ..contract.connection import Initialize, Initialized, Limits
 from ..contract.methods import NAMES
-from ..errors import InvalidParams, InvalidRequest, VersionMismatch
+from ..errors import InvalidParams, InvalidRequest, MeerkatError, VersionMismatch
 from ..ids import RealmId, generated_realm_id, parse_realm_id, workspace_realm_id
+from ..lifecycle.departure import Departure
+from ..lifecycle.succession import numbers, probe
 from ..protocol.port import Call
 from ..realms.manifest import Origin
+from ..realms.realm import Realm
 from .context import Context
+
+log = logging.getLogger(__name__)
 
 
 async def initialize(context: Context, params: Initialize, call: Call) -> Initialized:
@@ -21,16 +27,24 @@ async def initialize(context: Context, params: Initialize, call: Call) -> Initia
     if params.protocol is not None and not (
         params.protocol.min <= PROTOCOL_MAX and params.protocol.max >= PROTOCOL_MIN
     ):
+        newer = params.protocol.min > PROTOCOL_MAX
         raise VersionMismatch(
             f"The client speaks protocol {params.protocol.min} to {params.protocol.max}, "
             f"this daemon ({VERSION}) {PROTOCOL_MIN} to {PROTOCOL_MAX}.",
-            details={"daemon_version": VERSION, "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX}},
+            details={
+                "daemon_version": VERSION,
+                "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX},
+                "restarting": newer and context.peer.local and await _makes_way(context.services.departure),
+            },
         )
     credentials = Credentials.parse(
         {name: access.model_dump(exclude_none=True) for name, access in (params.credentials or {}).items()}
     )
     realm_id, origin = _realm_of(params)
-    realm = context.services.registry.bind(realm_id, origin=origin, hint=params.backend)
+    safe_mode = context.services.safe_mode is not None
+    # In safe mode the realm's folder is not even looked at.
+    bind = context.services.registry.bind_unseen if safe_mode else context.services.registry.bind
+    realm = bind(realm_id, origin=origin, hint=params.backend)
     context.bound = realm
     context.credentials = credentials
     context.instance_id = params.instance_id
@@ -38,8 +52,30 @@ async def initialize(context: Context, params: Initialize, call: Call) -> Initia
     context.contract_version = params.contract_version or CONTRACT_VERSION
     if params.client is not None:
         context.client = params.client.model_dump(exclude_none=True)
-    context.services.preload()
-    return _answer(context, params, realm.info().get("backend"))
+    answer = _answer(context, params, realm)
+    if not safe_mode:
+        context.services.preload()
+        info = realm.info()
+        answer["origin"] = info["origin"]
+        if "backend" in info:
+            answer["backend"] = info["backend"]
+    return answer
+
+
+async def _makes_way(departure: Departure) -> bool:
+    """Whether this daemon makes way for a newer one that is installed: a client that is too new for this one comes from
+    somewhere. It then tries again, and finds the next program."""
+    if not departure.asked:
+        try:
+            version = await probe(None)
+        except MeerkatError as error:
+            log.warning("a newer client came, and what is installed cannot be run", extra={"reason": error.message})
+            return False
+        if numbers(version) <= numbers(VERSION):
+            return False
+        log.info("making way for the installed program", extra={"installed_version": version})
+        departure.ask("restart")
+    return departure.is_restart
 
 
 def _realm_of(params: Initialize) -> tuple[RealmId, Origin]:
@@ -71,22 +107,20 @@ def _folder(workspace: str | None) -> str | None:
     return os.path.realpath(workspace) if workspace is not None and os.path.isdir(workspace) else None
 
 
-def _answer(context: Context, params: Initialize, backend: str | None) -> Initialized:
+def _answer(context: Context, params: Initialize, realm: Realm) -> Initialized:
     answer: Initialized = {
-        "server_info": {"name": "meerkatd", "version": VERSION},
+        "server_info": {"name": "meerkatd", "version": VERSION, "build": context.services.build},
         "contract_version": context.contract_version,
         "protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX},
         "methods": list(NAMES),
         "pid": os.getpid(),
-        "realm_id": context.realm.realm_id,
-        "origin": context.realm.info()["origin"],
+        "realm_id": realm.realm_id,
+        "origin": realm.origin,
         "state_root": str(context.services.settings.state_root),
         "limits": _LIMITS,
     }
     if params.instance_id is not None:
         answer["instance_id"] = params.instance_id
-    if backend is not None:
-        answer["backend"] = backend
     return answer
 
 

@@ -11,6 +11,7 @@ from ..contract.capability import ContractVersion
 from ..contract.event import EventEnvelope
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
+from ..lifecycle.crashes import CrashLog
 from ..lifecycle.departure import Departure
 from ..protocol.port import Door, Doors, Peer, PeerGone, PeerRefused
 from ..realms.realm import Realm
@@ -31,6 +32,10 @@ class Services:
         connections: how many there are.
         metrics_url: of the page for Prometheus; None while there is none.
         doors: opens ways in beside the Unix socket.
+        restarts: how often this process went on with another program.
+        build: of the program's files at its start.
+        managed: whether a service manager looks after this process.
+        safe_mode: the crashes for which no realm is opened; None when all is well.
         preload: told the model that a connection is likely to use, so that what it needs is loaded before it is asked.
     """
 
@@ -43,6 +48,10 @@ class Services:
     metrics_url: Callable[[], str | None]
     doors: Doors
     preload: Callable[[], None]
+    restarts: int = 0
+    build: str = ""
+    managed: bool = False
+    safe_mode: CrashLog | None = None
 
 
 @dataclass(slots=True)

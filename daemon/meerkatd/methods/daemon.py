@@ -7,6 +7,7 @@ from typing import Literal
 import apsw
 import psutil
 
+from meerkat_client._dial import daemon_environment
 from meerkat_client.wire.version import CONTRACT_VERSION, VERSION
 
 from ..contract.daemon import (
@@ -14,6 +15,8 @@ from ..contract.daemon import (
     DaemonExamined,
     DaemonListen,
     DaemonListening,
+    DaemonRestart,
+    DaemonRestarting,
     DaemonStatus,
     DaemonStatusParams,
     DaemonStop,
@@ -22,7 +25,9 @@ from ..contract.daemon import (
     parse_address,
 )
 from ..doctor.examine import examine_daemon
+from ..errors import ShuttingDown
 from ..lifecycle.departure import Departure
+from ..lifecycle.succession import probe
 from ..protocol.port import Call
 from ..sessions.clock import now_ms
 from .context import Context
@@ -47,6 +52,10 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
         "open_realms": services.registry.open_realms,
         "active_turns": services.registry.active_turns,
         "event_streams": services.registry.readers,
+        "build": services.build,
+        "restarts": services.restarts,
+        "managed": services.managed,
+        "safe_mode": services.safe_mode is not None,
         "sqlite_version": apsw.sqlite_lib_version(),
     }
     metrics = services.metrics_url()
@@ -79,6 +88,25 @@ async def stop(context: Context, params: DaemonStop, call: Call) -> DaemonStoppi
     deadline = context.services.departure.ask("stop", deadline=params.deadline_seconds)
     log.info("asked to stop", extra={"deadline_seconds": deadline, "connection": context.peer.name})
     return {"stopping": True, "pid": os.getpid(), "active_turns": active, "deadline_seconds": deadline}
+
+
+async def restart(context: Context, params: DaemonRestart, call: Call) -> DaemonRestarting:
+    departure = context.services.departure
+    if departure.asked and not departure.is_restart:
+        raise ShuttingDown("The daemon is leaving already.", details={"restarting": False})
+    version = await probe(params.program)
+    active = context.services.registry.active_turns
+    if params.environment is not None:
+        departure.environment = daemon_environment(params.environment)
+    deadline = departure.ask("restart", deadline=params.deadline_seconds, program=params.program)
+    log.info("asked to restart", extra={"deadline_seconds": deadline, "connection": context.peer.name})
+    return {
+        "restarting": departure.is_restart,
+        "pid": os.getpid(),
+        "version": version,
+        "active_turns": active,
+        "deadline_seconds": deadline,
+    }
 
 
 def _state(departure: Departure) -> Literal["running", "stopping", "restarting"]:

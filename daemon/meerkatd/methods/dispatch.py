@@ -15,7 +15,7 @@ from meerkat_client.wire.codes import row
 
 from ..contract.base import Params, complaint
 from ..contract.methods import METHODS
-from ..errors import InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
+from ..errors import DaemonUnavailable, InvalidParams, InvalidRequest, MeerkatError, MethodNotFound
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
 from . import (
@@ -55,6 +55,7 @@ HANDLERS: dict[str, Handler] = {
     "config/watch": config.watch,
     "daemon/examine": daemon.examine,
     "daemon/listen": daemon.listen,
+    "daemon/restart": daemon.restart,
     "daemon/status": daemon.status,
     "daemon/stop": daemon.stop,
     "events/latest_cursor": event.latest_cursor,
@@ -93,6 +94,8 @@ HANDLERS: dict[str, Handler] = {
     "turn/start": turn.start,
     "usage/read": usage.read,
 }
+# What a person needs who wants to know, and to try again.
+_IN_SAFE_MODE = frozenset(("initialize", "capabilities/get", "daemon/restart", "daemon/status", "daemon/stop"))
 _PARAMS: dict[str, type[Params]] = {method.name: method.params for method in METHODS}
 
 
@@ -140,12 +143,25 @@ class MethodConversation:
             )
         if not self._context.peer.local:
             web.check(call.method, call.params or {})
+        refuse_in_safe_mode(self._context.services, call.method)
         params = check_params(_PARAMS[call.method], call.params)
         realm_bound = self._context.bound
         if realm_bound is None:
             return await handler(self._context, params, call)
         with realm_bound.in_use():
             return await handler(self._context, params, call)
+
+
+def refuse_in_safe_mode(services: Services, method: str) -> None:
+    """Raises DaemonUnavailable, with what to do, for whatever may touch a realm while none is to be opened."""
+    crashes = services.safe_mode
+    if crashes is None or method in _IN_SAFE_MODE:
+        return
+    raise DaemonUnavailable(
+        f"The daemon crashed {len(crashes.times())} times within a minute and is in safe mode: it opens no realm.",
+        details={"safe_mode": True, "crashes": crashes.times(), "log_path": str(services.settings.log_path)},
+        hint="`rkat daemon logs` tells what happened. `rkat daemon restart` tries again.",
+    )
 
 
 def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:

@@ -6,7 +6,7 @@ A realm comes to be at its first write. Until then reads find nothing, and nothi
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import trio
@@ -258,6 +258,14 @@ class Realm:
             self.sessions.forget_idle()
             if store is not None:
                 await store.aclose()
+
+    async def prove_store(self) -> None:
+        """Return when the store answers, be it with an error."""
+        store = self._store
+        if store is None:
+            return
+        with suppress(MeerkatError, trio.ClosedResourceError):
+            await store.running_turns()
 
     @property
     def throw_away(self) -> bool:

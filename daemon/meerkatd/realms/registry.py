@@ -105,6 +105,12 @@ class Registry:
         realm.connections += 1
         return realm
 
+    def bind_unseen(self, realm_id: RealmId, *, origin: Origin, hint: BackendName | None) -> Realm:
+        """The realm of a new connection, with nothing read of it. Pair with `unbind`."""
+        realm = self.get(realm_id, origin=origin)
+        realm.connections += 1
+        return realm
+
     def unbind(self, realm: Realm) -> None:
         realm.connections -= 1
         realm.last_used = trio.current_time()
@@ -179,6 +185,13 @@ class Registry:
                 self._forget(realm)
             else:
                 await realm.tidy()
+
+    async def prove_stores(self) -> None:
+        """Return when each store that is at work has carried out a job that does nothing, behind those before it."""
+        async with trio.open_nursery() as proofs:
+            for realm in self._realms.values():
+                if realm.is_open and not realm.idle:
+                    proofs.start_soon(realm.prove_store)
 
     def interrupt_all(self, reason: str) -> int:
         """Interrupt every turn. Returns how many there were."""

@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from .. import _dial
 from .._protocol import ClientProtocol, Notification, Pending, ServerRequest
-from ..errors import ConnectionLostError, RkatError
+from ..errors import ConnectionLostError, RkatError, makes_way
 from ..options import ConnectOptions, initialize_params, state_root
 from ..wire.limits import RECEIVE_CHUNK
 
@@ -71,6 +71,9 @@ class Connection:
                 return connection
             except BaseException as error:
                 connection.close()
+                if isinstance(error, RkatError) and makes_way(error) and left > 0:
+                    await anyio.sleep(_dial.UPGRADE_LOOK_SECONDS)
+                    continue
                 if isinstance(error, TimeoutError):
                     raise RkatError(
                         "DAEMON_UNAVAILABLE", "The daemon takes connections and does not answer."
@@ -87,6 +90,11 @@ class Connection:
     def lost(self) -> RkatError | None:
         """How the connection was lost; None while it is there."""
         return self._protocol.lost
+
+    @property
+    def leaving(self) -> str | None:
+        """Why the daemon leaves, once it has said so: nothing new is to be asked here."""
+        return self._protocol.leaving
 
     def hung_up(self) -> bool:
         """Whether the daemon has closed its end, even if nobody has received that yet."""

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from .._protocol import Pending, ServerRequest
 from ..errors import RkatError
-from ..following import Losses
+from ..following import LOOK_SECONDS, MOST_LOOK_SECONDS, Losses
 from ..options import ConnectOptions, explain
 from ..requests import Ask
 from ..tools import METHOD, Tool, Toolbox, answer, failure
@@ -137,12 +137,31 @@ class Link:
                 self._offered = version
         return connection
 
-    async def stream_connection(self) -> Connection:
-        """A connection of a stream's own, to the same realm. Give it back to `end_stream`."""
-        await self.ready()
-        connection = await self._open(self._options)
+    async def stream_connection(self, *, start: bool = True) -> Connection:
+        """A connection of a stream's own, to the same realm. Give it back to `end_stream`.
+
+        Args:
+            start: False when somebody stopped the daemon: then wait until anybody has started it again.
+        """
+        if start:
+            await self.ready()
+            connection = await self._open(self._options)
+        else:
+            connection = await self._when_one_runs()
         self._streams.add(connection)
         return connection
+
+    async def _when_one_runs(self) -> Connection:
+        options: ConnectOptions = {**self._options, "start": False}
+        pause = LOOK_SECONDS
+        while True:
+            try:
+                return await self._open(options)
+            except RkatError as error:
+                if error.code != "DAEMON_UNAVAILABLE" or self._closed:
+                    raise
+            await anyio.sleep(pause)
+            pause = min(pause * 2, MOST_LOOK_SECONDS)
 
     def end_stream(self, connection: Connection) -> None:
         self._streams.discard(connection)
@@ -164,7 +183,9 @@ class Link:
 
     def _current_or_none(self) -> Connection | None:
         connection = self._connection
-        return None if connection is None or connection.lost is not None or connection.hung_up() else connection
+        if connection is None or connection.lost is not None or connection.leaving is not None:
+            return None
+        return None if connection.hung_up() else connection
 
     async def _call(
         self,
@@ -221,11 +242,14 @@ class Link:
             self._wake()
         connection.close()
         if self._tools and not self._closed:
-            await self._offer_again()
+            await self._offer_again(stopped=connection.leaving == "stop")
 
-    async def _offer_again(self) -> None:
-        """Turns that others start may call the tools, so a new connection is made at once."""
+    async def _offer_again(self, *, stopped: bool) -> None:
+        """Turns that others start may call the tools, so a new connection is made at once, or when a daemon runs
+        again that somebody stopped."""
         try:
+            if stopped:
+                (await self._when_one_runs()).close()
             await self.ready()
         except RkatError as error:
             log.warning("the tools of this client are not offered any more: %s", error)

@@ -29,10 +29,16 @@ class _Stream:
         self._about = follower
         self._connection: Connection | None = None
         self._losses = Losses()
+        self._stopped = False
 
-    async def _open(self) -> Connection:
-        """A fresh connection on which the follower's openings were asked."""
-        connection = self._connection = await self._link.stream_connection()
+    async def _open(self, *, start: bool = True) -> Connection:
+        """A fresh connection on which the follower's openings were asked.
+
+        Args:
+            start: as `Link.stream_connection` takes it.
+        """
+        connection = self._connection = await self._link.stream_connection(start=start)
+        self._stopped = False
         pendings: list[Pending] = [connection.begin(*asked) for asked in self._about.openings()]
         self._about.sent(pendings)
         await connection.flush()
@@ -46,6 +52,7 @@ class _Stream:
     def _broke(self, error: RkatError) -> None:
         """After an error: raise it, or drop the lost connection so that the next one goes on."""
         self._losses.count(error)
+        self._stopped = self._stopped or (self._connection is not None and self._connection.leaving == "stop")
         self._end()
 
 
@@ -212,7 +219,8 @@ class EventSubscription(_Stream):
             async for envelope in events:
                 print(envelope.seq, envelope.payload)
 
-    Leaving it leaves the session alone. A lost connection is made again and the events go on after the last one.
+    Leaving it leaves the session alone. A lost connection is made again and the events go on after the last one. When
+    somebody stops the daemon, the events go on once a daemon runs again; a subscription alone does not start it.
     """
 
     def __init__(self, link: Link, session_id: str, *, cursor: int | None) -> None:
@@ -250,7 +258,7 @@ class EventSubscription(_Stream):
         """
         while True:
             try:
-                connection = await self._open()
+                connection = await self._open(start=not self._stopped)
                 while not self._follower.opened():
                     await connection.receive()
                 return self

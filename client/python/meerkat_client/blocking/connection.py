@@ -22,9 +22,12 @@ class Connection(BlockingClient):
     """One connection.
 
     Attributes:
+        comes_back: not by itself; the link knows what to ask again, and streams where to go on.
         beside: another connection, whose requests are answered too while this one waits: the daemon asks for tools
             over the client's own connection while the client waits for the events of a stream.
     """
+
+    comes_back = False
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
@@ -63,6 +66,11 @@ class Connection(BlockingClient):
     def lost(self) -> RkatError | None:
         """How the connection was lost; None while it is there."""
         return self._protocol.lost
+
+    @property
+    def leaving(self) -> str | None:
+        """Why the daemon leaves, once it has said so: nothing new is to be asked here."""
+        return self._protocol.leaving
 
     def hung_up(self) -> bool:
         """Whether the daemon has closed its end, even if nobody has received that yet."""

@@ -1,9 +1,10 @@
 """The connection of a blocking client, which is made anew when it was lost and is needed again."""
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import RkatError
-from ..following import Losses
+from ..following import LOOK_SECONDS, MOST_LOOK_SECONDS, Losses
 from ..options import ConnectOptions, explain
 from ..requests import Ask
 from ..tools import METHOD, Toolbox, answer, failure
@@ -80,8 +81,14 @@ class Link:
             self._offered = version
         return connection
 
-    def stream_connection(self) -> Connection:
-        """A connection of a stream's own, to the same realm. Give it back to `end_stream`."""
+    def stream_connection(self, *, start: bool = True) -> Connection:
+        """A connection of a stream's own, to the same realm. Give it back to `end_stream`.
+
+        Args:
+            start: False when somebody stopped the daemon: then wait until anybody has started it again.
+        """
+        if not start:
+            self._when_one_runs().close()
         own = self.ready()
         connection = self._open()
         connection.serve_while_waiting(own)
@@ -92,16 +99,30 @@ class Link:
         self._streams.discard(connection)
         connection.close()
 
-    def _open(self) -> Connection:
+    def _when_one_runs(self) -> Connection:
+        pause = LOOK_SECONDS
+        while True:
+            try:
+                return self._open(start=False)
+            except RkatError as error:
+                if error.code != "DAEMON_UNAVAILABLE" or self._closed:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, MOST_LOOK_SECONDS)
+
+    def _open(self, *, start: bool | None = None) -> Connection:
         known = getattr(self, "info", None)
-        connection = Connection.open(self._options, realm_id=known["realm_id"] if known is not None else None)
+        options: ConnectOptions = self._options if start is None else {**self._options, "start": start}
+        connection = Connection.open(options, realm_id=known["realm_id"] if known is not None else None)
         info: Any = connection.info
         self.info = info
         return connection
 
     def _current_or_none(self) -> Connection | None:
         connection = self._connection
-        return None if connection is None or connection.lost is not None or connection.hung_up() else connection
+        if connection is None or connection.lost is not None or connection.leaving is not None:
+            return None
+        return None if connection.hung_up() else connection
 
     def _carry_out(self, params: dict[str, Any]) -> dict[str, Any]:
         tool = self._tools.find(params)

@@ -26,10 +26,16 @@ class _Stream:
         self._about = follower
         self._connection: Connection | None = None
         self._losses = Losses()
+        self._stopped = False
 
-    def _open(self) -> Connection:
-        """A fresh connection on which the follower's openings were asked."""
-        connection = self._connection = self._link.stream_connection()
+    def _open(self, *, start: bool = True) -> Connection:
+        """A fresh connection on which the follower's openings were asked.
+
+        Args:
+            start: as `Link.stream_connection` takes it.
+        """
+        connection = self._connection = self._link.stream_connection(start=start)
+        self._stopped = False
         pendings: list[Pending] = [connection.begin(*asked) for asked in self._about.openings()]
         self._about.sent(pendings)
         return connection
@@ -42,6 +48,7 @@ class _Stream:
     def _broke(self, error: RkatError) -> None:
         """After an error: raise it, or drop the lost connection so that the next one goes on."""
         self._losses.count(error)
+        self._stopped = self._stopped or (self._connection is not None and self._connection.leaving == "stop")
         self._end()
 
 
@@ -205,7 +212,8 @@ class EventSubscription(_Stream):
             for envelope in events:
                 print(envelope.seq, envelope.payload)
 
-    Leaving it leaves the session alone. A lost connection is made again and the events go on after the last one.
+    Leaving it leaves the session alone. A lost connection is made again and the events go on after the last one. When
+    somebody stops the daemon, the events go on once a daemon runs again; a subscription alone does not start it.
     """
 
     def __init__(self, link: Link, session_id: str, *, cursor: int | None) -> None:
@@ -243,7 +251,7 @@ class EventSubscription(_Stream):
         """
         while True:
             try:
-                connection = self._open()
+                connection = self._open(start=not self._stopped)
                 connection.wait_until(self._follower.opened)
                 return self
             except RkatError as error:
