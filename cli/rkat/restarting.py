@@ -20,8 +20,8 @@ _LOOK_SECONDS = 0.05
 def restart_daemon(options: Options, deadline: float | None) -> tuple[int, int | None]:
     """Restart the daemon in place, or start one when none runs; its pid, and that of the one before it.
 
-    The same process goes on with the program of this `rkat`, and with what a daemon gets of this shell, unless a service manager knows another one. A daemon that
-    is too old for that, or for us, is stopped, and another one is started.
+    The same process goes on with the program of this `rkat`, and with what a daemon gets of this shell, unless a
+    service manager has its own idea of both. A daemon that is too old for that is stopped, and another one started.
 
     Raises:
         RkatError: VERSION_MISMATCH when the daemon is newer than this program; DAEMON_UNAVAILABLE when it does not

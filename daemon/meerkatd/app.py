@@ -87,7 +87,8 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int | Successor:
         if daemon.departure.is_restart:
             departure = daemon.departure
             environment = os.environ if departure.environment is None else departure.environment
-            return start.succession(command_of(departure.program, sys.argv[1:]), environment)
+            command = command_of(departure.program, sys.argv[1:], start.settings.places)
+            return start.succession(command, environment)
         start.ended_in_order()
     return 0
 

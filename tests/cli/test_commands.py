@@ -214,7 +214,8 @@ def test_the_daemon_is_started_looked_at_restarted_and_stopped(shell: Shell):
     text = shell.run("daemon", "status").stdout
     assert all(word in text for word in ("uptime", "memory", "open files", "turns", "socket", "state root"))
     restarted = shell.json("daemon", "restart")
-    assert restarted["stopped"] == started["pid"] != restarted["pid"]
+    assert restarted["before"] == started["pid"] == restarted["pid"]
+    assert shell.json("daemon", "status")["restarts"] == 1
     assert shell.json("daemon", "stop")["stopped"] == restarted["pid"]
     with pytest.raises(ProcessLookupError):
         os.kill(_unless_zombie(restarted["pid"]), 0)

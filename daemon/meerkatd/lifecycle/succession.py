@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 import trio
 
+from meerkat_client.wire.paths import Places
 from meerkat_client.wire.version import VERSION
 
 from ..errors import InvalidParams, VersionMismatch
@@ -25,7 +26,9 @@ from .endpoint import Identity, Inherited
 VARIABLE = "MEERKAT_HANDOVER"
 # Importing everything that `--version` needs takes a tenth of a second; a disk that has to be woken up takes longer.
 PROBE_SECONDS = 20.0
-_OF_THE_LAST_START = frozenset(("--ready-fd", "--detach"))
+# Of the last start only, or said anew for the next one.
+_FLAGS = frozenset(("--detach",))
+_WITH_VALUES = frozenset(("--ready-fd", "--state-root", "--runtime-dir"))
 
 
 class HandOver(NamedTuple):
@@ -89,15 +92,26 @@ class Successor(NamedTuple):
         os.execve(self.command[0], list(self.command), {**self.environment, VARIABLE: said})
 
 
-def command_of(program: str | None, arguments: Sequence[str]) -> list[str]:
-    """How to run the daemon with `program`, a Python interpreter (None: the one that runs now), as it was started."""
-    kept, skip = [], False
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if not skip and name not in _OF_THE_LAST_START:
+def command_of(program: str | None, arguments: Sequence[str], places: Places) -> list[str]:
+    """How to run the daemon with `program`, a Python interpreter (None: the one that runs now), as it was started.
+
+    Args:
+        places: said in full, for the environment may have changed that they came from.
+    """
+    kept, left = [], list(arguments)
+    while left:
+        argument = left.pop(0)
+        name, given, _ = argument.partition("=")
+        if name in _WITH_VALUES:
+            del left[: 0 if given else 1]
+        elif name not in _FLAGS:
             kept.append(argument)
-        skip = not skip and argument == "--ready-fd"
-    return [program or sys.executable, "-P", "-m", "meerkatd", *kept]
+    where = ("--state-root", places.state_root, "--runtime-dir", places.runtime_dir)
+    return [*_program(program), *kept, *where]
+
+
+def _program(program: str | None) -> list[str]:
+    return [program or sys.executable, "-P", "-m", "meerkatd"]
 
 
 async def probe(program: str | None) -> str:
@@ -107,7 +121,7 @@ async def probe(program: str | None) -> str:
         InvalidParams: it cannot be run, or is no meerkatd.
         VersionMismatch: it is older than this one.
     """
-    command = command_of(program, ("--version",))
+    command = [*_program(program), "--version"]
     try:
         with trio.fail_after(PROBE_SECONDS):
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, stdin=b"")
