@@ -2,7 +2,7 @@
 
 import { errorOf } from "./errors.js";
 import { EventStream, EventSubscription, type SubscribeOptions } from "./events.js";
-import { Link, withKey, type ConnectOptions } from "./link.js";
+import { Link, withKey, type RealmOptions, type Way } from "./link.js";
 import {
   DeferredSession,
   injectContext,
@@ -16,6 +16,8 @@ import {
 } from "./session.js";
 import { Tools, type ToolHandler } from "./tools.js";
 import { runTurn } from "./turns.js";
+import type { Transport } from "./transport.js";
+import { openWebSocket, type WebSocketOptions } from "./websocket.js";
 import type {
   BlobContent,
   Capability,
@@ -43,7 +45,7 @@ export interface ConfigWriteOptions {
 }
 
 /**
- * A client of the daemon. `connect` it, use it, `close` it; or `await using client = await new MeerkatClient().connect()`.
+ * A client of the daemon, wherever there is a WebSocket: `connectWebSocket` it, use it, `close` it.
  *
  * A connection that is lost is made anew by what needs it next, in the same realm. A turn runs once, whatever becomes of
  * the connection; every method throws a `MeerkatError`.
@@ -54,14 +56,23 @@ export class MeerkatClient {
   #capabilities: Capability[] = [];
 
   /**
-   * Connect, and start a daemon when none runs. Without `realmId`, `workspace` or `isolated` the realm is a fresh one.
+   * Connect through a door of the daemon on loopback TCP, which `rkat-rpc --live-ws` opens. Without `realmId` or `isolated`
+   * the realm is a fresh one. Keys of providers are those of the daemon, unless `credentials` has some.
    *
-   * @throws MeerkatError DAEMON_UNAVAILABLE, VERSION_MISMATCH, PERMISSION_DENIED, or what the daemon answered.
+   * @throws MeerkatError DAEMON_UNAVAILABLE, VERSION_MISMATCH, or what the daemon answered.
    */
-  async connect(options: ConnectOptions = {}): Promise<this> {
+  async connectWebSocket(options: WebSocketOptions & RealmOptions): Promise<this> {
+    const { url, token, webSocket, ...realm } = options;
+    const door = { url, token, ...(webSocket !== undefined && { webSocket }) };
+    const open = async (left: number): Promise<Transport> => openWebSocket(door, left);
+    return this.connectBy({ open, retries: false, pid: undefined, credentials: {} }, realm);
+  }
+
+  /** Connect in any way. */
+  protected async connectBy(way: Way, options: RealmOptions): Promise<this> {
     if (this.#link !== undefined) throw errorOf("INVALID_REQUEST", "This client is connected already.");
     const answer = (method: string, params: unknown): Promise<unknown> | undefined => this.#tools.answer(method, params);
-    const link = new Link(options, answer, () => this.#tools.definitions());
+    const link = new Link(way, options, answer, () => this.#tools.definitions());
     try {
       this.#capabilities = (await link.call("capabilities/get", {})).capabilities;
     } catch (error) {
@@ -198,7 +209,7 @@ export class MeerkatClient {
 
   /** The bytes that a message names, as base64 in `data`. */
   getBlob(blobId: string): Promise<BlobContent> {
-    return this.#connected.call("blob/get", { blob_id: blobId });
+    return this.#connected.call("blob/get", { blobId });
   }
 
   get #connected(): Link {

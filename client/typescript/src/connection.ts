@@ -1,17 +1,15 @@
 /**
  * One connection to the daemon: calls that wait, what the daemon tells, and what it asks.
  *
- * Frames are handled in the order in which they came, and each one completely before the next: whoever waits for a reply
+ * Messages are handled in the order in which they came, and each one completely before the next: whoever waits for a reply
  * has been given every event that preceded it.
  */
 
-import type { Socket } from "node:net";
-
-import { errorOf, fromErrorObject, MeerkatError } from "./errors.js";
-import { decode, encodeFrame, FrameReader } from "./framing.js";
+import { fromErrorObject, MeerkatError, unavailable } from "./errors.js";
 import { Routes } from "./routes.js";
 import { fromWire, toWire } from "./shapes.js";
-import { CALLS, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, NOTIFICATIONS } from "./tables.js";
+import { CALLS, NOTIFICATIONS } from "./tables.js";
+import type { Transport } from "./transport.js";
 import type { Methods } from "./types.js";
 
 const METHOD_NOT_FOUND = -32601;
@@ -38,18 +36,15 @@ export class Connection {
   readonly routes = new Routes();
   /** Why it is of no more use. */
   lost: MeerkatError | undefined;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #answer: Answerer;
-  readonly #reader = new FrameReader(MAX_REPLY_FRAME);
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
 
-  constructor(socket: Socket, answer: Answerer) {
-    this.#socket = socket;
+  constructor(transport: Transport, answer: Answerer) {
+    this.#transport = transport;
     this.#answer = answer;
-    socket.on("data", (data) => this.#receive(data));
-    socket.on("error", (error) => this.#lose(unavailable(`The connection to the daemon broke: ${error.message}.`)));
-    socket.on("close", () => this.#lose(unavailable("The daemon closed the connection.")));
+    transport.attach({ take: (messages) => this.#receive(messages), lost: (error) => this.#lose(error) });
   }
 
   /**
@@ -65,8 +60,7 @@ export class Connection {
     if (this.lost !== undefined) throw this.lost;
     const [paramsShape, resultShape] = CALLS[method]!;
     const id = this.#lastId + 1;
-    const request = { jsonrpc: "2.0", id, method, params: toWire(paramsShape, params) };
-    this.#socket.write(encodeFrame(request, MAX_REQUEST_FRAME));
+    this.#transport.send({ jsonrpc: "2.0", id, method, params: toWire(paramsShape, params) });
     this.#lastId = id;
     const reply = new Promise<Methods[M]["result"]>((resolve, reject) => {
       this.#waiting.set(id, { resultShape, resolve: resolve as (result: unknown) => void, reject, onResult });
@@ -85,16 +79,15 @@ export class Connection {
   }
 
   #send(message: unknown): void {
-    if (this.lost === undefined) this.#socket.write(encodeFrame(message, MAX_REQUEST_FRAME));
+    if (this.lost === undefined) this.#transport.send(message);
   }
 
-  #receive(data: Buffer): void {
-    this.#reader.feed(data);
+  #receive(messages: Iterable<unknown>): void {
     try {
-      for (let body = this.#reader.next(); body !== undefined; body = this.#reader.next()) this.#take(decode(body));
+      for (const message of messages) this.#take(message);
     } catch (error) {
       if (!(error instanceof MeerkatError)) throw error;
-      this.#lose(unavailable(`The daemon broke the protocol: ${error.message}`, error));
+      this.#lose(unavailable(`The daemon broke the protocol: ${error.message}`, { cause: error }));
     }
   }
 
@@ -139,13 +132,9 @@ export class Connection {
   #lose(error: MeerkatError): void {
     if (this.lost !== undefined) return;
     this.lost = error;
-    this.#socket.destroy();
+    this.#transport.close();
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
     this.routes.lost(error);
   }
-}
-
-function unavailable(message: string, cause?: unknown): MeerkatError {
-  return errorOf("DAEMON_UNAVAILABLE", message, { cause });
 }

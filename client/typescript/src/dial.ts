@@ -19,10 +19,9 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { errorOf, MeerkatError } from "./errors.js";
+import { DEFAULT_DEADLINE_SECONDS } from "./link.js";
 import { hasDescriptorPaths, MAX_SOCKET_PATH, ownUid, places, PRIVATE, type Environ, type Places } from "./paths.js";
 
-/** A cold start takes 0.2 s; a daemon that drains holds the lock for 10 s before a new one can start. */
-export const DEFAULT_DEADLINE_SECONDS = 30;
 const POLL_MS = 10;
 /** A daemon that leaves says BUSY to each successor until it has left; each try costs 0.2 s of CPU. */
 const RESPAWN_MS = 250;

@@ -108,3 +108,8 @@ function codeOf(number: number | undefined): string {
 function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
+
+/** There is nobody to ask. */
+export function unavailable(message: string, facts: ErrorFacts = {}): MeerkatError {
+  return errorOf("DAEMON_UNAVAILABLE", message, facts);
+}

@@ -11,7 +11,8 @@
 
 import { Token, Tokenizer, Type, decode as decodeCbor, encode as encodeCbor, type DecodeOptions } from "cborg";
 
-import { MeerkatError, errorOf } from "./errors.js";
+import { errorOf } from "./errors.js";
+import { requirePlain } from "./plain.js";
 import { MAX_DEPTH, MAX_INTEGER_BYTES } from "./tables.js";
 
 const HEADER_BYTES = 4;
@@ -91,7 +92,7 @@ function bignum(bytes: Uint8Array): number {
  * @throws MeerkatError INVALID_PARAMS: a value that JSON does not have. REQUEST_TOO_LARGE: above `limit` bytes.
  */
 export function encodeFrame(message: unknown, limit: number): Buffer {
-  requirePlain(message, 1);
+  requirePlain(message);
   const body = encodeCbor(message, { ignoreUndefinedProperties: true, mapSorter: () => 0 });
   if (body.length > limit) {
     throw errorOf("REQUEST_TOO_LARGE", `The message has ${body.length} bytes; a frame may have ${limit}.`, {
@@ -102,43 +103,6 @@ export function encodeFrame(message: unknown, limit: number): Buffer {
   frame.writeUInt32BE(body.length);
   frame.set(body, HEADER_BYTES);
   return frame;
-}
-
-/** Find before sending what the daemon would refuse after receiving. A cycle is nesting without end. */
-function requirePlain(value: unknown, depth: number): void {
-  switch (typeof value) {
-    case "boolean":
-      return;
-    case "string":
-      if (!value.isWellFormed()) throw refused("a text with a lone surrogate");
-      return;
-    case "number":
-      if (!Number.isFinite(value)) throw refused("a number that is not finite");
-      return;
-    case "object":
-      if (value !== null) requirePlainObject(value, depth);
-      return;
-    default:
-      throw refused(`a value of type ${typeof value}`);
-  }
-}
-
-function requirePlainObject(value: object, depth: number): void {
-  if (depth > MAX_DEPTH) throw refused(`more than ${MAX_DEPTH} levels, or a cycle`);
-  if (Array.isArray(value)) {
-    for (const item of value) requirePlain(item, depth + 1);
-    return;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && prototype !== Object.prototype) throw refused(`an object of ${value.constructor.name}`);
-  for (const [key, item] of Object.entries(value)) {
-    if (!key.isWellFormed()) throw refused("a text with a lone surrogate");
-    if (item !== undefined) requirePlain(item, depth + 1);
-  }
-}
-
-function refused(what: string): MeerkatError {
-  return errorOf("INVALID_PARAMS", `The message has ${what}, which JSON does not know.`);
 }
 
 /** Cuts a stream of bytes into frame bodies. */

@@ -1,27 +1,2 @@
-export { MeerkatClient, type ConfigWriteOptions, type CreateOptions } from "./client.js";
-export {
-  CapabilityUnavailableError,
-  ConfigConflictError,
-  DaemonUnavailableError,
-  MeerkatError,
-  RequestCancelledError,
-  SessionArchivedError,
-  SessionBusyError,
-  SessionNotFoundError,
-  SessionNotRunningError,
-  TurnLostError,
-} from "./errors.js";
-export { EventStream, EventSubscription, type SubscribeOptions } from "./events.js";
-export type { ConnectOptions } from "./link.js";
-export {
-  DeferredSession,
-  Session,
-  type ExternalEventOptions,
-  type HistoryOptions,
-  type InjectOptions,
-  type Prompt,
-  type TurnOptions,
-} from "./session.js";
-export type { ErrorCode } from "./tables.js";
-export type { ToolHandler } from "./tools.js";
-export * from "./types.js";
+export * from "./common.js";
+export { MeerkatClient, type ConnectOptions } from "./node.js";

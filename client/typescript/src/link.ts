@@ -5,19 +5,32 @@
  * only when that cannot do anything twice: when it reads, or when it has an idempotency key.
  */
 
-import { randomUUID } from "node:crypto";
-
 import { Connection, type Answerer } from "./connection.js";
-import { DEFAULT_DEADLINE_SECONDS, dial, type DialOptions } from "./dial.js";
-import { errorOf, MeerkatError } from "./errors.js";
+import { errorOf, MeerkatError, unavailable } from "./errors.js";
 import { API_KEYS, BASE_URLS, PROTOCOL_MAX, PROTOCOL_MIN, VERSION } from "./tables.js";
+import type { Transport } from "./transport.js";
 import type { Initialize, Initialized, Methods, ProviderCredentials, ToolDefinition } from "./types.js";
 
 /** A daemon may leave between accepting us and answering, or while we wait; each time a new one is looked for. */
 export const MAX_LOSSES = 5;
 
-/** Where to connect, and as whom. At most one of `realmId`, `workspace` and `isolated`. */
-export interface ConnectOptions extends DialOptions {
+/** A cold start takes 0.2 s; a daemon that drains holds the lock for 10 s before a new one can start. */
+export const DEFAULT_DEADLINE_SECONDS = 30;
+
+/** How the daemon is reached. */
+export interface Way {
+  /** @throws MeerkatError DAEMON_UNAVAILABLE, PERMISSION_DENIED. */
+  open(deadlineSeconds: number): Promise<Transport>;
+  /** Whether to try again when a daemon leaves while it greets us: another one is there, or is started. */
+  retries: boolean;
+  /** Of this process, for others to see. */
+  pid: number | undefined;
+  /** Keys of providers, when the options have none. */
+  credentials: Record<string, ProviderCredentials>;
+}
+
+/** Which realm, and as whom. At most one of `realmId`, `workspace` and `isolated`. */
+export interface RealmOptions {
   realmId?: string;
   /** A folder; its realm id is derived from the canonical path. */
   workspace?: string;
@@ -29,6 +42,8 @@ export interface ConnectOptions extends DialOptions {
   name?: string;
   /** Keys and base URLs of providers; those of the environment when absent. They live in the daemon's memory only. */
   credentials?: Record<string, ProviderCredentials>;
+  /** For everything together. */
+  deadlineSeconds?: number | undefined;
 }
 
 export class Link {
@@ -36,14 +51,16 @@ export class Link {
   info: Initialized | undefined;
   /** Done when no create is in flight whose session is not known yet. */
   creating: Promise<unknown> = Promise.resolve();
-  readonly #options: ConnectOptions;
+  readonly #way: Way;
+  readonly #options: RealmOptions;
   readonly #answer: Answerer;
   readonly #tools: () => ToolDefinition[];
   #connection: Connection | undefined;
   #opening: Promise<Connection> | undefined;
   #closed: MeerkatError | undefined;
 
-  constructor(options: ConnectOptions, answer: Answerer, tools: () => ToolDefinition[]) {
+  constructor(way: Way, options: RealmOptions, answer: Answerer, tools: () => ToolDefinition[]) {
+    this.#way = way;
     this.#options = options;
     this.#answer = answer;
     this.#tools = tools;
@@ -92,12 +109,11 @@ export class Link {
   }
 
   async #connect(): Promise<Connection> {
-    const { start, deadlineSeconds = DEFAULT_DEADLINE_SECONDS } = this.#options;
+    const { deadlineSeconds = DEFAULT_DEADLINE_SECONDS } = this.#options;
     const until = Date.now() + 1000 * deadlineSeconds;
     for (let attempt = 1; ; attempt += 1) {
       const left = Math.max(0, until - Date.now()) / 1000;
-      const socket = await dial({ ...this.#options, deadlineSeconds: left });
-      const connection = new Connection(socket, this.#answer);
+      const connection = new Connection(await this.#way.open(left), this.#answer);
       const timer = setTimeout(() => connection.close(slow()), Math.max(1000, until - Date.now()));
       try {
         const info = await connection.call("initialize", this.#introduction()).reply;
@@ -110,7 +126,7 @@ export class Link {
       } catch (error) {
         const gone = error === connection.lost && Date.now() < until;
         connection.close(error as MeerkatError);
-        if (!gone || attempt === MAX_LOSSES || start === false) throw error;
+        if (!gone || attempt === MAX_LOSSES || !this.#way.retries) throw error;
       } finally {
         clearTimeout(timer);
       }
@@ -122,18 +138,23 @@ export class Link {
     const realm = this.info === undefined ? { realmId, workspace, isolated } : { realmId: this.info.realmId };
     return {
       ...(realm as Initialize),
-      client: { name: name ?? "meerkat-client", version: VERSION, surface: "sdk", pid: process.pid },
+      client: {
+        name: name ?? "meerkat-client",
+        version: VERSION,
+        surface: "sdk",
+        ...(this.#way.pid !== undefined && { pid: this.#way.pid }),
+      },
       protocol: { min: PROTOCOL_MIN, max: PROTOCOL_MAX },
       ...(instanceId !== undefined && { instanceId }),
       ...(realmBackend !== undefined && { backend: realmBackend }),
-      credentials: credentials ?? credentialsOf(process.env),
+      credentials: credentials ?? this.#way.credentials,
     };
   }
 }
 
 /** `params` with an idempotency key, so that the request may be repeated. */
 export function withKey<P extends { idempotencyKey?: string | null }>(params: P): P {
-  return { ...params, idempotencyKey: params.idempotencyKey ?? randomUUID() };
+  return { ...params, idempotencyKey: params.idempotencyKey ?? globalThis.crypto.randomUUID() };
 }
 
 /** The keys and base URLs of providers in `environ`: the daemon's own environment is of no account. */
@@ -149,5 +170,5 @@ export function credentialsOf(environ: Readonly<Record<string, string | undefine
 }
 
 function slow(): MeerkatError {
-  return errorOf("DAEMON_UNAVAILABLE", "The daemon did not answer in time.");
+  return unavailable("The daemon did not answer in time.");
 }
