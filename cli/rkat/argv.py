@@ -14,7 +14,8 @@ WITH_VALUE = frozenset(
     (
         "-r", "--realm", "--instance", "--realm-backend", "--state-root", "--workspace", "--context-root",
         "-m", "--model", "-t", "--tools", "-p", "--provider", "--system", "--max-tokens", "--temperature", "--label",
-        "--session-label", "--schema", "--schema-retries", "--idempotency-key", "--stdin",
+        "--session-label", "--system-file", "--instructions", "--schema", "--schema-retries",
+        "--idempotency-key", "--stdin",
     )
 )  # fmt: skip
 # They belong to `rkat` itself; with one of them there is nothing to send.

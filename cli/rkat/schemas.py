@@ -1,10 +1,11 @@
 """Output schemas of the command line: JSON in quotes, or a file."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from meerkat_client.errors import RkatError
+
+from .text_file import read_text
 
 # The daemon takes no more; a file beyond it is read no further.
 MAX_BYTES = 64 * 1024
@@ -22,23 +23,12 @@ def read_schema(given: str | None) -> dict[str, Any] | None:
     is_text = given.lstrip().startswith("{")
     what = "The schema" if is_text else f"The schema {given!r}"
     try:
-        schema = json.loads(given if is_text else _read(given))
+        schema = json.loads(given if is_text else read_text(given, what="schema", limit=MAX_BYTES))
     except (ValueError, RecursionError) as error:
         raise _bad(f"{what} is not JSON: {error}.") from error
     if not isinstance(schema, dict):
         raise _bad(f"{what} is JSON, but no object.")
     return schema
-
-
-def _read(name: str) -> str:
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _bad(f"The schema {name!r} cannot be read: {(error.strerror or 'it failed').lower()}.") from error
-    if len(data) > MAX_BYTES:
-        raise RkatError("REQUEST_TOO_LARGE", f"The schema {name!r} is longer than {MAX_BYTES // 1024} KiB.")
-    return data.decode("utf-8-sig")
 
 
 def _bad(message: str) -> RkatError:

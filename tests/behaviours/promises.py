@@ -38,6 +38,7 @@ PROMISES = {
     "SES-9": "inject_context adds to the transcript at once, or with the running turn's next step; a key adds once.",
     "SES-10": "external_event tells a session of what happened outside, as a notice; a key tells once.",
     "SES-11": "compact lets a summary stand for the older part of what the model sees, also after a restart.",
+    "SES-12": "A project's own instructions are used only when allowed, kept with the session, and shown.",
     "TUR-1": "A second turn is refused at once with SESSION_BUSY, which names the holder.",
     "TUR-2": "interrupt works from any connection, answers after the commit, and the caller gets REQUEST_CANCELLED.",
     "TUR-3": "interrupt of an idle session is SESSION_NOT_RUNNING.",

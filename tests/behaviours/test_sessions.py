@@ -1,5 +1,7 @@
 """Sessions, through every door."""
 
+from pathlib import Path
+
 from tests.behaviours.conftest import House
 from tests.behaviours.promises import holds
 from tests.behaviours.test_connections import refused
@@ -275,3 +277,14 @@ async def test_a_summary_stands_for_the_older_part_also_after_a_restart(house: H
         assert "They talked." in str(sent[0]["content"])
         assert len(sent) == 5
         assert (await peer.call("session/read", session_id="last"))["compaction"]["through"] == 4
+
+
+@holds("SES-12")
+async def test_a_projects_instructions_are_used_only_when_allowed(house: House, tmp_path: Path):
+    (tmp_path / "AGENTS.md").write_text("Use tabs.")
+    async with house.connect(realm_id="r") as peer:
+        await create(house, peer, workspace=str(tmp_path))
+        assert house.provider.requests[-1].system is None
+        await create(house, peer, workspace=str(tmp_path), project_instructions=True)
+        assert "Use tabs." in str(house.provider.requests[-1].system)
+        assert (await peer.call("session/read", session_id="last"))["project_instructions"]["bytes"] == 9

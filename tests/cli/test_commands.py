@@ -419,3 +419,17 @@ def test_a_session_is_compacted_on_demand_and_keeps_its_history(shell: Shell, mo
     sent = [str(message["content"]) for message in model.requests[-1]["messages"]]
     assert "They talked." in sent[0]
     assert sent[1:] == ["answer 2", "prompt 3"]
+
+
+def test_a_system_prompt_comes_from_a_file_with_more_said_beside_it(shell: Shell, model: GatedModel):
+    (shell.cwd / "system.txt").write_text("You are brief.")
+    (shell.cwd / "AGENTS.md").write_text("Use tabs.")
+    assert shell.run(*MODEL, "--system-file", "system.txt", "--instructions", "In French.", "hi").returncode == 0
+    assert model.requests[-1]["messages"][0]["content"] == "You are brief.\n\nIn French."
+    assert shell.run("resume", "last", "--instructions", "Today only.", "hi").returncode == 0
+    assert model.requests[-1]["messages"][0]["content"] == "You are brief.\n\nIn French.\n\nToday only."
+    assert shell.run(*MODEL, "--project-instructions", "hi").returncode == 0
+    assert model.requests[-1]["messages"][0]["content"].endswith("Use tabs.")
+    assert "AGENTS.md" in shell.run("sessions", "show", "last").stdout
+    assert shell.run(*MODEL, "--system", "x", "--system-file", "system.txt", "hi").returncode == 2
+    assert shell.run(*MODEL, "--system-file", "nowhere.txt", "hi").returncode == 2

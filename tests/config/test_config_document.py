@@ -53,6 +53,18 @@ EFFECTS: list[Effect] = [
         9,
     ),
     (
+        "agent.tool_instructions",
+        {"agent": {"tool_instructions": "Look first."}},
+        lambda s: s.defaults.tool_instructions,
+        "Look first.",
+    ),
+    (
+        "agent.project_instructions",
+        {"agent": {"project_instructions": True}},
+        lambda s: s.defaults.project_instructions,
+        True,
+    ),
+    (
         "agent.structured_output_retries",
         {"agent": {"structured_output_retries": 5}},
         lambda s: s.defaults.structured_output_retries,

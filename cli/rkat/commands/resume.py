@@ -12,6 +12,7 @@ from ..references import Session
 from ..schemas import read_schema
 from ..tree import BRANCH, Leaf
 from .run import (
+    Instructions,
     Key,
     MaxTokens,
     Model,
@@ -43,6 +44,7 @@ def resume(
     max_total_tokens: MaxTotalTokens = None,
     max_cost: MaxCost = None,
     session_budget: SessionBudget = None,
+    instructions: Instructions = None,
     tools: Tools = None,
     schema: Schema = None,
     schema_retries: SchemaRetries = None,
@@ -68,6 +70,7 @@ def resume(
             max_cost=max_cost,
             session_budget=session_budget,
         ),
+        "additional_instructions": instructions or None,
         "tools": tools,
         "output_schema": read_schema(schema),
         "structured_output_retries": schema_retries,

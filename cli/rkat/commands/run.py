@@ -17,10 +17,14 @@ from ..prompts import read_prompt
 from ..references import name_from_here
 from ..schemas import read_schema
 from ..terminal import is_terminal
+from ..text_file import read_text
 from ..tree import BRANCH, Leaf
 from ..turns import TurnOf
 
 app = typer.Typer(**BRANCH)
+
+# As in the config; a longer one is a file named by mistake.
+MAX_SYSTEM_PROMPT = 256 * 1024
 
 PromptArgument = Annotated[
     str | None, typer.Argument(metavar="[PROMPT]", help="The prompt, in quotes; `-` reads it from stdin.")
@@ -63,6 +67,10 @@ Tools = Annotated[
         help="What built-in tools may do: read files (safe), also write them (workspace), also run commands (full).",
     ),
 ]
+Instructions = Annotated[
+    list[str] | None,
+    typer.Option("--instructions", metavar="TEXT", help="Say this with the system prompt, too; repeatable."),
+]
 Stdin = Annotated[
     Literal["auto", "off"], typer.Option("--stdin", help="`off` leaves a pipe alone when there is a prompt.")
 ]
@@ -76,6 +84,17 @@ def run(
     provider: Provider = None,
     system: Annotated[
         str | None, typer.Option("--system", metavar="TEXT", help="System prompt of the session.")
+    ] = None,
+    system_file: Annotated[
+        str | None, typer.Option("--system-file", metavar="FILE", help="The same from a file.")
+    ] = None,
+    instructions: Instructions = None,
+    project_instructions: Annotated[
+        bool | None,
+        typer.Option(
+            "--project-instructions/--no-project-instructions",
+            help="Take AGENTS.md of the workspace into the system prompt (default: the config's, else no).",
+        ),
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
@@ -107,7 +126,9 @@ def run(
         "prompt": read_prompt(prompt, stdin=stdin),
         "model": model,
         "provider": provider,
-        "system_prompt": system,
+        "system_prompt": _system_prompt(system, system_file),
+        "additional_instructions": instructions or None,
+        "project_instructions": project_instructions,
         "max_tokens": max_tokens,
         "temperature": temperature,
         **params_of(
@@ -133,6 +154,12 @@ def run(
         if error.code != "PROVIDER_NOT_CONFIGURED" or model or provider or options.json or not local_setup.offer(error):
             raise
         _create(options, {**params, "model": local_setup.OFFERED}, stream=stream)
+
+
+def _system_prompt(text: str | None, file: str | None) -> str | None:
+    if text is not None and file is not None:
+        raise RkatError("INVALID_PARAMS", "--system and --system-file cannot be used together.", hint="Leave one out.")
+    return text if file is None else read_text(file, what="system prompt", limit=MAX_SYSTEM_PROMPT)
 
 
 def _create(options: Options, params: dict[str, Any], *, stream: bool | None) -> None:

@@ -112,6 +112,7 @@ def show(ctx: typer.Context, session: Session) -> None:
             ("labels", labels or None),
             ("compacted", _compacted(found.get("compaction"))),
             ("system", found.get("system_prompt")),
+            ("project", (found.get("project_instructions") or {}).get("path")),
             ("waiting", found.get("staged_prompt")),
             ("running", _holder(found.get("active_turn"))),
             ("last turn", _last_turn(found.get("last_turn"))),

@@ -47,6 +47,7 @@ class ConnectOptions(TypedDict, total=False):
 class TurnOptions(TypedDict, total=False):
     """Options of one turn. The model stays that of the session from this turn on, the others count for it alone.
 
+    `additional_instructions` are said with the system prompt.
     `output_schema` is JSON Schema of the answer, which is then in the result as `structured_output`, and
     `structured_output_retries` how often an answer that does not fit is asked for again (2).
     `tools` is how much the built-in tools may do.
@@ -62,6 +63,7 @@ class TurnOptions(TypedDict, total=False):
     max_tokens: int | None
     temperature: float | None
     provider_params: dict[str, Any] | None
+    additional_instructions: list[str] | None
     output_schema: dict[str, Any] | None
     structured_output_retries: int | None
     tools: Literal["none", "safe", "workspace", "full"] | None
@@ -78,6 +80,7 @@ class CreateOptions(TurnOptions, total=False):
     """
 
     system_prompt: str | None
+    project_instructions: bool | None
     workspace: str | None
     enable_builtins: bool | None
     enable_shell: bool | None

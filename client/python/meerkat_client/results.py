@@ -3,13 +3,13 @@
 Fields that another version of the daemon sends are ignored, and those that it leaves out have a default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import Budget, CompactionInfo, TurnInfo
+    from .types import Budget, CompactionInfo, ProjectFile, TurnInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +147,8 @@ class SessionDetails(SessionSummary):
     budget_limits: "Budget | None" = None
     session_budget_limits: "Budget | None" = None
     system_prompt: str | None = None
+    project_instructions: "ProjectFile | None" = None
+    additional_instructions: Sequence[str] = ()
     output_schema: Mapping[str, Any] | None = None
     compaction: "CompactionInfo | None" = None
     last_assistant_text: str | None = None
@@ -159,6 +161,8 @@ class SessionDetails(SessionSummary):
         own = (
             "cursor",
             "system_prompt",
+            "project_instructions",
+            "additional_instructions",
             "output_schema",
             "compaction",
             "last_assistant_text",

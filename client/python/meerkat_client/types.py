@@ -545,6 +545,14 @@ class Budget(TypedDict):
     max_cost: NotRequired[float]
 
 
+class ProjectFile(TypedDict):
+    """The project's own instructions, as they were when the session was created."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
 class CompactionInfo(TypedDict):
     """The summary that stands for the messages before number `through`. `at` is RFC 3339."""
 
@@ -636,6 +644,8 @@ class SessionInfo(TypedDict):
     budget_limits: NotRequired[Budget]
     session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
+    project_instructions: NotRequired[ProjectFile]
+    additional_instructions: NotRequired[list[str]]
     output_schema: NotRequired[dict[str, Any]]
     compaction: NotRequired[CompactionInfo]
     last_assistant_text: NotRequired[str]
@@ -1026,6 +1036,8 @@ class SessionCreate(TypedDict):
     max_tokens: NotRequired[int | None]
     temperature: NotRequired[float | None]
     provider_params: NotRequired[dict[str, Any] | None]
+    additional_instructions: NotRequired[list[str] | None]
+    project_instructions: NotRequired[bool | None]
     output_schema: NotRequired[dict[str, Any] | None]
     structured_output_retries: NotRequired[int | None]
     tools: NotRequired[Literal["none", "safe", "workspace", "full"] | None]
@@ -1391,6 +1403,7 @@ class TurnStart(TypedDict):
     max_tokens: NotRequired[int | None]
     temperature: NotRequired[float | None]
     provider_params: NotRequired[dict[str, Any] | None]
+    additional_instructions: NotRequired[list[str] | None]
     output_schema: NotRequired[dict[str, Any] | None]
     structured_output_retries: NotRequired[int | None]
     tools: NotRequired[Literal["none", "safe", "workspace", "full"] | None]

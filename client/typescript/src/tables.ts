@@ -93,7 +93,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "SessionEvent": {"event": "EventEnvelope"},
   "SessionForked": {"cache_inheritance": "CacheInheritance"},
   "SessionHistory": {"messages": "SystemMessage|SystemNotice|UserMessage|AssistantMessage|ToolResultsMessage"},
-  "SessionInfo": {"usage": "Usage", "tasks": "Task", "cost": "Cost", "budget_limits": "Budget", "session_budget_limits": "Budget", "compaction": "CompactionInfo", "active_turn": "ActiveTurn", "last_turn": "TurnInfo"},
+  "SessionInfo": {"usage": "Usage", "tasks": "Task", "cost": "Cost", "budget_limits": "Budget", "session_budget_limits": "Budget", "project_instructions": "ProjectFile", "compaction": "CompactionInfo", "active_turn": "ActiveTurn", "last_turn": "TurnInfo"},
   "SessionPage": {"sessions": "SessionSummary"},
   "SessionSnapshot": {"session": "SessionInfo"},
   "StreamEvent": {"event": "EventEnvelope"},

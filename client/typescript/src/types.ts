@@ -508,6 +508,13 @@ export interface Budget {
   maxCost?: number;
 }
 
+/** The project's own instructions, as they were when the session was created. */
+export interface ProjectFile {
+  path: string;
+  sha256: string;
+  bytes: number;
+}
+
 /** The summary that stands for the messages before number `through`. `at` is RFC 3339. */
 export interface CompactionInfo {
   through: number;
@@ -592,6 +599,8 @@ export interface SessionInfo {
   budgetLimits?: Budget;
   sessionBudgetLimits?: Budget;
   systemPrompt?: string;
+  projectInstructions?: ProjectFile;
+  additionalInstructions?: string[];
   outputSchema?: Record<string, unknown>;
   compaction?: CompactionInfo;
   lastAssistantText?: string;
@@ -961,6 +970,10 @@ export interface SessionCreate {
   temperature?: number | null;
   /** Merged into the provider's request as they are. */
   providerParams?: Record<string, unknown> | null;
+  /** Said with the system prompt of each turn. */
+  additionalInstructions?: string[] | null;
+  /** Read AGENTS.md of the workspace; the config's `agent.project_instructions` when absent. */
+  projectInstructions?: boolean | null;
   /** What the answer of each turn has to be. */
   outputSchema?: Record<string, unknown> | null;
   structuredOutputRetries?: number | null;
@@ -1328,6 +1341,8 @@ export interface TurnStart {
   maxTokens?: number | null;
   temperature?: number | null;
   providerParams?: Record<string, unknown> | null;
+  /** Said with the system prompt of this turn, behind those of the session. */
+  additionalInstructions?: string[] | null;
   /** As for `session/create`, for this turn. */
   outputSchema?: Record<string, unknown> | null;
   structuredOutputRetries?: number | null;

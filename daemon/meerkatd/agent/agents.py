@@ -29,6 +29,8 @@ class AgentDefaults:
     temperature: float | None = None
     provider_params: dict[str, Any] = field(default_factory=dict)
     structured_output_retries: int = DEFAULT_RETRIES
+    tool_instructions: str | None = None
+    project_instructions: bool = False
     compaction: CompactionSettings = field(default_factory=CompactionSettings)
     max_model_calls: int = MAX_MODEL_CALLS
     max_concurrent_tools: int = MAX_CONCURRENT_TOOLS

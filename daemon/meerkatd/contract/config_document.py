@@ -169,6 +169,12 @@ class AgentSection(Section):
     max_model_calls: Annotated[int, Field(ge=1, le=MAX_MODEL_CALLS)] | None = Field(
         default=None, description="How often one turn may call the model."
     )
+    tool_instructions: Text | None = Field(
+        default=None, description="Said with the system prompt of turns that have tools: how to use them."
+    )
+    project_instructions: bool | None = Field(
+        default=None, description="New sessions take AGENTS.md of their workspace into their system prompt."
+    )
     structured_output_retries: OutputRetries | None = Field(
         default=None, description="How often an answer that does not fit its output schema is asked for again."
     )

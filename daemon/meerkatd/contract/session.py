@@ -20,7 +20,7 @@ from .base import (
 from .budget import Budget, BudgetLimits
 from .message import Message
 from .tool import Task, ToolLevel
-from .turn import ActiveTurn, Cost, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
+from .turn import ActiveTurn, Cost, Instructions, OutputRetries, OutputSchema, Prompt, PromptText, TurnInfo, Usage
 
 # More than fit into any window.
 MAX_RECENT_TURNS = 10_000
@@ -39,6 +39,10 @@ class SessionCreate(Params):
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of the model.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     provider_params: JsonObject | None = Field(None, description="Merged into the provider's request as they are.")
+    additional_instructions: Instructions | None = Field(None, description="Said with the system prompt of each turn.")
+    project_instructions: bool | None = Field(
+        None, description="Read AGENTS.md of the workspace; the config's `agent.project_instructions` when absent."
+    )
     output_schema: OutputSchema | None = Field(None, description="What the answer of each turn has to be.")
     structured_output_retries: OutputRetries | None = None
     tools: ToolLevel | None = Field(
@@ -195,6 +199,14 @@ class CompactionInfo(TypedDict):
     model: str
 
 
+class ProjectFile(TypedDict):
+    """The project's own instructions, as they were when the session was created."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
 class SessionInfo(SessionSummary):
     """What `session/read` gives: the list's row and more."""
 
@@ -206,6 +218,8 @@ class SessionInfo(SessionSummary):
     budget_limits: NotRequired[Budget]
     session_budget_limits: NotRequired[Budget]
     system_prompt: NotRequired[str]
+    project_instructions: NotRequired[ProjectFile]
+    additional_instructions: NotRequired[list[str]]
     output_schema: NotRequired[dict[str, Any]]
     compaction: NotRequired[CompactionInfo]
     last_assistant_text: NotRequired[str]

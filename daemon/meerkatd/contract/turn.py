@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from .base import IdempotencyKey, JsonObject, Params, SessionRef, ShortText, Text
@@ -31,6 +31,13 @@ Prompt = Annotated[
 ]
 
 
+# Instructions are said with each call; longer ones are a system prompt, or a file that the agent reads.
+MAX_INSTRUCTIONS = 32
+MAX_INSTRUCTION_CHARS = 16_384
+Instructions = Annotated[
+    list[Annotated[Text, StringConstraints(min_length=1, max_length=MAX_INSTRUCTION_CHARS)]],
+    Field(max_length=MAX_INSTRUCTIONS),
+]
 OutputSchema = Annotated[
     JsonObject,
     Field(
@@ -55,6 +62,9 @@ class TurnStart(Params):
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, description="Limit for each answer of this turn.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     provider_params: JsonObject | None = None
+    additional_instructions: Instructions | None = Field(
+        None, description="Said with the system prompt of this turn, behind those of the session."
+    )
     output_schema: OutputSchema | None = Field(None, description="As for `session/create`, for this turn.")
     structured_output_retries: OutputRetries | None = None
     tools: ToolLevel | None = Field(

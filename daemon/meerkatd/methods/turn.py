@@ -39,6 +39,7 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
             max_tokens=params.max_tokens,
             temperature=params.temperature,
             provider_params=params.provider_params,
+            additional_instructions=params.additional_instructions,
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
             tools=params.tools,

@@ -19,6 +19,7 @@ from ..agent.limits import Limits
 from ..agent.loop import AgentRun
 from ..agent.models import Endpoint
 from ..agent.port import ModelRequest
+from ..agent.project_file import project_instructions
 from ..contract.message import Content, Message
 from ..errors import MeerkatError, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
@@ -32,6 +33,7 @@ from .ledger import StoredLedger
 from .live import LiveSessions
 from .meta import SessionMeta, join_prompts, title_of
 from .metering import Allowance, Metering
+from .prompts import system_prompt
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
 from .session import Session
@@ -106,6 +108,9 @@ class Admission:
             turn=self._metering.turn_limits(options.turn_limits),
             session=options.session_limits or Limits(),
         )
+        wanted = options.project_instructions
+        if wanted if wanted is not None else self._agents.defaults().project_instructions:
+            options = replace(options, project=await project_instructions(options.workspace))
         store = await open_store()
         if keyed is None:
             return await self._create(store, endpoint, prompt, caller, options, labels, deferred, None)
@@ -311,10 +316,12 @@ class Admission:
                 chars_before=transcript.chars_from,
                 compaction=meta.compaction,
             )
+            tools = self._agents.toolbox(scope, endpoint)
+            system = system_prompt(meta, options, defaults, with_tools=bool(tools.specs()))
             request = ModelRequest(
                 model=endpoint.model,
                 messages=view,
-                system=meta.system_prompt if structured is None else structured.instructed(meta.system_prompt),
+                system=system if structured is None else structured.instructed(system),
                 max_tokens=options.max_tokens or meta.max_tokens,
                 temperature=options.temperature if options.temperature is not None else meta.temperature,
                 extra={**defaults.provider_params, **meta.provider_params, **(options.provider_params or {})},
@@ -322,7 +329,7 @@ class Admission:
             return AgentRun(
                 provider=provider,
                 request=request,
-                tools=self._agents.toolbox(scope, endpoint),
+                tools=tools,
                 ledger=StoredLedger(store, turn.turn_id, charging=charging),
                 meter=meter,
                 boundary=boundary,
@@ -384,6 +391,8 @@ class Admission:
             max_tokens=options.max_tokens or defaults.max_tokens,
             temperature=options.temperature if options.temperature is not None else defaults.temperature,
             provider_params=options.provider_params or {},
+            project=options.project,
+            additional_instructions=tuple(options.additional_instructions or ()),
             output_schema=options.output_schema,
             structured_output_retries=options.structured_output_retries,
             tools=options.tools,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..agent.context_view import Compaction
+from ..agent.project_file import ProjectInstructions
 from ..contract.message import AddedMessage, Content
 from ..contract.tool import Task, ToolLevel
 
@@ -19,6 +20,8 @@ class SessionMeta:
         title: the first words of its first prompt.
         output_schema: what the answer of each turn has to be, as the request said it.
         structured_output_retries: how often an answer that does not fit is asked for again.
+        project: the project's own instructions, as they were when it was created.
+        additional_instructions: said with the system prompt of each turn.
         tools: level of its built-in tools; None for the config's.
         workspace: the folder of its tools for files.
         tasks: its task list.
@@ -39,6 +42,8 @@ class SessionMeta:
     provider_params: dict[str, Any] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
     structured_output_retries: int | None = None
+    project: ProjectInstructions | None = None
+    additional_instructions: Sequence[str] = ()
     tools: ToolLevel | None = None
     workspace: str | None = None
     tasks: Sequence[Task] = ()
@@ -64,6 +69,7 @@ class SessionMeta:
         """Read what `dump` wrote; fields of later versions are left alone."""
         fields = json.loads(document)
         fields["compaction"] = Compaction.load(fields.get("compaction"))
+        fields["project"] = ProjectInstructions.load(fields.get("project"))
         return cls(**{key: value for key, value in fields.items() if key in cls.__dataclass_fields__})
 
 

@@ -1,10 +1,12 @@
 """What comes with a request about sessions: who asks, what they say about the agent, and their idempotency key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..agent.credentials import Credentials
 from ..agent.limits import Limits
+from ..agent.project_file import ProjectInstructions
 from ..contract.tool import ToolLevel
 from ..contract.turn import Holder
 from ..store.api import KeyRow
@@ -22,7 +24,8 @@ class Caller:
 class AgentOptions:
     """What a request says about the agent; None leaves what the session (or the config) has.
 
-    `workspace` is absolute and without links; it counts for a new session alone.
+    `workspace` is absolute and without links; it counts for a new session alone, and so do `project_instructions`,
+    whether those of the project are to be read, and `project`, which are those that were.
     """
 
     model: str | None = None
@@ -33,6 +36,9 @@ class AgentOptions:
     provider_params: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
     structured_output_retries: int | None = None
+    additional_instructions: Sequence[str] | None = None
+    project_instructions: bool | None = None
+    project: ProjectInstructions | None = None
     tools: ToolLevel | None = None
     workspace: str | None = None
     turn_limits: Limits | None = None

@@ -314,6 +314,10 @@ class Sessions:
                 info["session_budget_limits"] = views.limits(session.meta.session_limits)
             if session.meta.system_prompt is not None:
                 info["system_prompt"] = session.meta.system_prompt
+            if session.meta.project is not None:
+                info["project_instructions"] = views.project(session.meta.project)
+            if session.meta.additional_instructions:
+                info["additional_instructions"] = list(session.meta.additional_instructions)
             if session.meta.output_schema is not None:
                 info["output_schema"] = session.meta.output_schema
             if session.meta.compaction is not None:

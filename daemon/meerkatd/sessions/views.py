@@ -7,8 +7,9 @@ from typing import Any
 from ..agent.context_view import Compaction
 from ..agent.limits import Limits
 from ..agent.prices import NANOS
+from ..agent.project_file import ProjectInstructions
 from ..contract.budget import Budget
-from ..contract.session import CompactionInfo, SessionSummary
+from ..contract.session import CompactionInfo, ProjectFile, SessionSummary
 from ..contract.turn import Holder, ToolCallRecord, TurnFailure, TurnInfo, Usage
 from ..store.api import SessionRow, ToolRow, ToolState, TurnRow, UsageTotals
 from .compacting import is_compaction
@@ -85,6 +86,11 @@ def compaction(made: Compaction) -> CompactionInfo:
         "at": made.at,
         "model": made.model,
     }
+
+
+def project(read: ProjectInstructions) -> ProjectFile:
+    """Which instructions of its project a session was given."""
+    return {"path": read.path, "sha256": read.sha256, "bytes": read.size}
 
 
 def turn_info(row: TurnRow, tools: Sequence[ToolRow]) -> TurnInfo:

@@ -58,6 +58,7 @@ def _defaults() -> dict[str, Any]:
         "agent": {
             "max_model_calls": agents.max_model_calls,
             "structured_output_retries": agents.structured_output_retries,
+            "project_instructions": agents.project_instructions,
         },
         "retry": {
             "max_retries": retry.max_retries,
@@ -114,11 +115,13 @@ def agent_settings(document: ConfigDocument, *, generation: int, file_prompt: st
                 limits=Limits(**amounts(document.limits)), **_given(period=document.limits.period)
             ),
             prices={name: _price(each) for name, each in document.prices.items()},
+            tool_instructions=agent.tool_instructions,
             compaction=_compaction(document),
             **_given(
                 max_model_calls=agent.max_model_calls,
                 max_concurrent_tools=tools.max_concurrent,
                 structured_output_retries=agent.structured_output_retries,
+                project_instructions=agent.project_instructions,
             ),
         ),
         credentials=_credentials(document),
