@@ -26,6 +26,7 @@ async def test_capabilities_name_what_works(house: House):
             "sessions",
             "streaming",
             "structured_output",
+            "session_compaction",
             "session_store",
         }
         assert {each["status"] for each in answer["capabilities"]} == {"Available"}

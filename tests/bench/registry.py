@@ -14,6 +14,7 @@ from tests.bench import (
     page,
     round_trip,
     rpc_shims,
+    sdk_import,
     stored_bytes,
     throughput,
     turn_overhead,
@@ -35,4 +36,5 @@ BENCHES: Mapping[str, Bench] = {
     "first_turn": first_turn.run,
     "cli_list": cli_list.run,
     "rpc_shims": rpc_shims.run,
+    "sdk_import": sdk_import.run,
 }

@@ -164,7 +164,7 @@ def test_initialize_is_answered_from_the_daemons_answer_under_the_public_name() 
     action = relay.take(request("i", "initialize", params={"client_info": {"name": "x"}}))
     assert action == Greet("i")
     relay.connected(INFO)
-    result = json.loads(relay.greeting("i", INFO))["result"]
+    result = json.loads(relay.greeting("i", INFO, None))["result"]
     assert result["server_info"]["name"] == "meerkat-rpc"
     assert result["methods"] == ["session/list"]
     assert relay.realm == "realm-1"

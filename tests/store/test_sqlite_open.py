@@ -132,7 +132,7 @@ async def test_damage_is_found_after_an_unclean_stop(tmp_path: Path) -> None:
     """A page of zeros in the middle: a plain open does not read it, the check after a crash does."""
     await _closed_realm(tmp_path, sessions=60)
     content = bytearray((tmp_path / DATABASE).read_bytes())
-    page = len(content) // 4096 // 2 * 4096
+    page = len(content) // 4096 * 3 // 4 * 4096
     content[page : page + 4096] = bytes(4096)
     (tmp_path / DATABASE).write_bytes(content)
     await _open(tmp_path)
