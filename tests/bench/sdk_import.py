@@ -1,4 +1,4 @@
-"""What it costs a program to import the Python client, with what it uses of it, beyond an interpreter that does nothing."""
+"""What importing the Python client costs a program, beyond an interpreter that does nothing."""
 
 import sys
 from collections.abc import Iterator
@@ -24,12 +24,13 @@ def run(scale: Scale) -> Iterator[Row]:
     bare = [each.wall for each in costs.pop("pass")]
     for name, cost in costs.items():
         walls = [each.wall for each in cost]
+        # What is used of it comes on top, and is told without a goal: half of it are the classes of events.
         yield Row(
             what=name,
             figure=percentile(walls, 0.5) * 1000,
             best=min(walls) * 1000,
             baseline=percentile(bare, 0.5) * 1000,
             against="python -c pass",
-            goal=GOAL_MS,
+            goal=GOAL_MS if name == "import meerkat_client" else None,
             judged="difference",
         )
