@@ -83,10 +83,10 @@ async def load(row: TurnRow, store: RealmStore, *, realm_id: str, into: Turn) ->
             "model": kept["model"],
             "provider": kept["provider"],
             "stop_reason": kept["stop_reason"],
+            **({"cost": kept["cost"]} if "cost" in kept else {}),
             **({"structured_output": value_of(text)} if document.get("structured") else {}),
             **({"schema_warnings": kept["schema_warnings"]} if "schema_warnings" in kept else {}),
             "cursor": kept["cursor"],
-            **({"cost": kept["cost"]} if "cost" in kept else {}),
         }
     else:
         into.error = MeerkatError("The turn ended, but how it ended could not be stored.", code="TURN_LOST")
