@@ -41,7 +41,7 @@ class Metering:
     def __init__(self, defaults: Callable[[], AgentDefaults], *, now_ms: Callable[[], int]) -> None:
         self._defaults = defaults
         self._now_ms = now_ms
-        self._realm = RealmBudget(lambda: self._defaults().realm_limits, now_ms=now_ms)
+        self._realm = RealmBudget(now_ms=now_ms)
         self._meters: set[TurnMeter] = set()
 
     def turn_limits(self, *said: Limits | None) -> Limits:
@@ -57,17 +57,7 @@ class Metering:
         Raises:
             InvalidParams, ConfigInvalid: it is not known, and the request or the config has a limit of money.
         """
-        defaults = self._defaults()
-        price = price_of(endpoint, defaults.prices)
-        if price is not None:
-            return price
-        if session.cost is not None or (turn.cost is not None and turn.cost != defaults.turn_limits.cost):
-            raise _no_price(InvalidParams, endpoint, field="max_cost")
-        if turn.cost is not None:
-            raise _no_price(ConfigInvalid, endpoint, field="budget.max_cost")
-        if defaults.realm_limits.limits.cost is not None:
-            raise _no_price(ConfigInvalid, endpoint, field="limits.max_cost")
-        return None
+        return _price(endpoint, self._defaults(), turn=turn, session=session)
 
     async def allowance(
         self, store: RealmStore, endpoint: Endpoint, *, session_id: str | None, turn: Limits, session: Limits
@@ -81,13 +71,15 @@ class Metering:
             BudgetExhausted: the session's or the realm's is used up.
             InvalidParams, ConfigInvalid: see `check_price`.
         """
-        price = self.check_price(endpoint, turn=turn, session=session)
+        # Read once: each reading looks at the config's files.
+        defaults = self._defaults()
+        price = _price(endpoint, defaults, turn=turn, session=session)
         spent = Amounts()
         if session and session_id is not None:
             spent = total(await store.usage(session_id=session_id))
         account = Account("session", session, spent=spent)
-        await self._realm.load(store, self._unsaved)
-        for each in (account, self._realm.account()):
+        await self._realm.load(store, defaults.realm_limits, unsaved=self._unsaved)
+        for each in (account, self._realm.account(defaults.realm_limits)):
             for kind in KINDS:
                 limit = each.limits.of(kind)
                 # One that allows no tool call at all is not used up by that.
@@ -100,7 +92,7 @@ class Metering:
         turn = Account("turn", allowance.turn)
 
         def accounts() -> Sequence[Account]:
-            return turn, allowance.session, self._realm.account()
+            return turn, allowance.session, self._realm.account(self._defaults().realm_limits)
 
         meter = TurnMeter(accounts, price=allowance.price, emit=emit, now_ms=self._now_ms)
         self._meters.add(meter)
@@ -111,6 +103,19 @@ class Metering:
 
     def _unsaved(self) -> Amounts:
         return sum((charge.spent for meter in self._meters for charge in meter.unsaved), Amounts())
+
+
+def _price(endpoint: Endpoint, defaults: AgentDefaults, *, turn: Limits, session: Limits) -> Price | None:
+    price = price_of(endpoint, defaults.prices)
+    if price is not None:
+        return price
+    if session.cost is not None or (turn.cost is not None and turn.cost != defaults.turn_limits.cost):
+        raise _no_price(InvalidParams, endpoint, field="max_cost")
+    if turn.cost is not None:
+        raise _no_price(ConfigInvalid, endpoint, field="budget.max_cost")
+    if defaults.realm_limits.limits.cost is not None:
+        raise _no_price(ConfigInvalid, endpoint, field="limits.max_cost")
+    return None
 
 
 def _no_price(kind: type[MeerkatError], endpoint: Endpoint, *, field: str) -> MeerkatError:

@@ -20,24 +20,22 @@ class RealmBudget:
     """The realm's account.
 
     Args:
-        limits: what the config says right now.
         now_ms: the wall clock.
     """
 
-    def __init__(self, limits: Callable[[], RealmLimits], *, now_ms: Callable[[], int]) -> None:
-        self._limits = limits
+    def __init__(self, *, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._account = Account("realm", Limits())
         self._period: Period | None = None
         self._since_ms = 0
 
-    async def load(self, store: RealmStore, unsaved: Callable[[], Amounts]) -> None:
+    async def load(self, store: RealmStore, said: RealmLimits, *, unsaved: Callable[[], Amounts]) -> None:
         """Make the account know what was spent before. Cheap when it does already, or when there are no limits.
 
         Args:
+            said: what the config says right now.
             unsaved: what turns that run have spent and the store does not know yet.
         """
-        said = self._limits()
         if not said.limits or self._period == said.period:
             return
         since_ms = start_of(said.period, self._now_ms())
@@ -50,9 +48,8 @@ class RealmBudget:
         self._account.resume(total(rows) + before + self._account.spent - known)
         self._period, self._since_ms = said.period, since_ms
 
-    def account(self) -> Account:
-        """The account as it counts right now."""
-        said = self._limits()
+    def account(self, said: RealmLimits) -> Account:
+        """The account as it counts right now, by what the config says."""
         if self._period is not None and said.period == self._period:
             since_ms = start_of(said.period, self._now_ms())
             if since_ms > self._since_ms:

@@ -56,7 +56,7 @@ class TurnMeter:
     """Counts what one turn spends.
 
     Args:
-        accounts: those that bind the turn, right now: asked at each use.
+        accounts: those that bind the turn, right now: asked before each call of the model.
         price: of the turn's model; None when it is not known.
         emit: publishes an event.
         now_ms: the wall clock, for the charges alone; durations are of trio's.
@@ -71,6 +71,7 @@ class TurnMeter:
         now_ms: Callable[[], int],
     ) -> None:
         self._accounts = accounts
+        self._bound = accounts()
         self._price = price
         self._emit = emit
         self._now_ms = now_ms
@@ -100,7 +101,7 @@ class TurnMeter:
     def close(self) -> None:
         """The turn has ended: settle the time and the tool calls since its last call of the model."""
         rest = Amounts(time=self._take_time())
-        budget.settle(self._accounts(), Amounts(), rest)
+        budget.settle(self._bound, Amounts(), rest)
         rest = replace(rest, tool_calls=self._tool_calls)
         self._tool_calls = 0
         if self.unsaved:
@@ -116,11 +117,11 @@ class TurnMeter:
             self._set_deadline()
             yield
         if self._scope.cancelled_caught:
-            raise self._exhausted(self._shortest_time() or Shortage(self._accounts()[0], "time", 0))
+            raise self._exhausted(self._shortest_time() or Shortage(self._bound[0], "time", 0))
 
     @contextmanager
     def call(self, request: ModelRequest) -> Iterator["Call"]:
-        accounts = self._accounts()
+        accounts = self._bound = self._accounts()
         self._warn([due for account in accounts for due in account.crossings(Amounts(time=self._unsettled_ms))])
         self._check_time()
         call = Call(*self._fitted(request, accounts))
@@ -141,7 +142,7 @@ class TurnMeter:
             raise self._exhausted(call.cut_short)
 
     def allow_tools(self, count: int) -> None:
-        accounts = self._accounts()
+        accounts = self._bound
         self._check_time()
         wanted = Amounts(tool_calls=count)
         short = budget.shortage(accounts, wanted)
@@ -244,7 +245,7 @@ class TurnMeter:
 
     def _shortest_time(self) -> Shortage | None:
         """The account that has the least time left, if any counts time."""
-        bound = [(left, account) for account in self._accounts() if (left := account.left("time")) is not None]
+        bound = [(left, account) for account in self._bound if (left := account.left("time")) is not None]
         return Shortage(min(bound, key=lambda each: each[0])[1], "time", 0) if bound else None
 
     def _set_deadline(self) -> None:
