@@ -34,7 +34,10 @@ from .listener.unix import UnixListener
 from .methods.context import Services
 from .methods.daemon import process_facts
 from .methods.dispatch import MethodDispatcher
+from .realms.backup import Backups
 from .realms.config.user import UserConfig
+from .realms.exporting import Exports
+from .realms.incoming import Incoming
 from .realms.realm import Realm
 from .realms.registry import Registry
 from .realms.removal import Removal
@@ -204,10 +207,13 @@ class Daemon:
                 self._preloading = True
                 service.start_soon(self._preload)
 
+        incoming = Incoming(registry, self._settings.state_root)
         return Services(
             settings=self._settings,
             registry=registry,
             removal=Removal(registry, Trash(self._settings.state_root)),
+            backups=Backups(incoming),
+            exports=Exports(incoming),
             started_ms=now_ms(),
             departure=self.departure,
             connections=connections,

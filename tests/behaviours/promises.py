@@ -19,6 +19,8 @@ PROMISES = {
     "REA-4": "A connection without a realm gets one of its own, which is not on the disk until it is written.",
     "REA-5": "A deleted realm goes to the trash; uses by others keep it, unless forced; whoever is bound is told so.",
     "REA-6": "prune takes what nobody uses, empty_trash is for good, and both tell what they take.",
+    "REA-7": "A backup is of one moment, made while turns run, and read back; restored, it is the same.",
+    "REA-8": "An export is one file that every backend takes; one that was cut off or changed makes nothing.",
     "CFG-1": "config/get, set and patch answer with the whole envelope; a realm comes to be at the first write.",
     "CFG-2": "A write with a stale expected_generation is refused with both generations.",
     "CFG-3": "A malformed write changes nothing and names its field.",

@@ -201,6 +201,22 @@ def test_realms_are_made_shown_and_listed(shell: Shell):
     assert shell.run("realms", "show", "nobody").returncode == 50
 
 
+def test_a_realm_is_backed_up_restored_exported_and_imported(shell: Shell):
+    assert shell.run("--realm", "team", *MODEL, "hi").returncode == 0
+    done = shell.run("realms", "backup", "copy", "--of", "team")
+    assert done.returncode == 0
+    assert "1 sessions, 2 messages" in done.stderr
+    digest = done.stdout.split()[1]
+    assert shell.run("realms", "backup", "copy", "--of", "team").returncode == 2
+    assert shell.run("realms", "restore", "./copy").returncode == 56, "there is one of this id"
+    assert shell.run("realms", "restore", "./copy", "--as", "second").stdout.split()[1] == digest
+    assert shell.run("--realm", "team", "realms", "export", "file").stdout.split()[1] == digest
+    made = shell.json("realms", "import", "file", "--as", "third", "--backend", "jsonl")
+    assert (made["backend"], list(made["digests"].values())) == ("jsonl", [digest])
+    assert {row["realm_id"] for row in shell.json("realms", "list")["realms"]} == {"team", "second", "third"}
+    assert shell.run("--realm", "third", "resume", "last", "more").returncode == 0
+
+
 def test_the_daemon_is_started_looked_at_restarted_and_stopped(shell: Shell):
     """`status` starts nothing, and says 3 when nothing runs; `stop` returns when the process is gone."""
     assert shell.run("daemon", "status").returncode == 3

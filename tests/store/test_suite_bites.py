@@ -19,6 +19,7 @@ from tests.store.conformance import (
     test_keys,
     test_large,
     test_paging,
+    test_whole,
 )
 from tests.store.conformance.bench import Bench, bench_of
 
@@ -47,6 +48,7 @@ CHAPTERS = (
     test_concurrency,
     test_fork,
     test_charges,
+    test_whole,
     test_approvals,
 )
 Promise = Callable[[Bench], Awaitable[None]]
@@ -239,7 +241,7 @@ class OneStore:
     def __init__(self, kind: type[MemoryStore]) -> None:
         self._kind = kind
 
-    async def open(self, folder: str, *, create: bool) -> RealmStore:
+    async def open(self, folder: str, *, create: bool, bulk: bool = False) -> RealmStore:
         await trio.lowlevel.checkpoint()
         return self._kind()
 

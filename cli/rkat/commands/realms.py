@@ -1,12 +1,16 @@
 """`rkat realms`: the realms of this state root."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
+from meerkat_client.errors import RkatError
+
 from .. import output, table
 from ..connection import connect
 from ..options import Options
+from ..references import short_all
 from ..times import clock
 from ..tree import BRANCH, Leaf
 
@@ -103,14 +107,95 @@ def delete(
 @app.command(cls=Leaf)
 def restore(
     ctx: typer.Context,
-    realm_id: Annotated[str, typer.Argument(metavar="REALM", help="Its id, or its name in the trash.")],
+    source: Annotated[
+        str, typer.Argument(metavar="REALM|PATH", help="Its id or its name in the trash; or a backup: ./team-backup.")
+    ],
+    new_id: Annotated[
+        str | None, typer.Option("--as", metavar="REALM", help="Of a backup: another id than it had.")
+    ] = None,
 ) -> None:
-    """Bring a realm back from the trash."""
+    """Bring a realm back from the trash, or make one of a backup, which a path with a slash names."""
     options = Options.of(ctx)
+    if os.sep in source:
+        params = {"path": os.path.abspath(source), **({"realm_id": new_id} if new_id is not None else {})}
+        with connect(options) as client:
+            made = client.call("realm/restore_backup", params)
+        _write_copied(options, made, "restored")
+        return
+    if new_id is not None:
+        raise RkatError("INVALID_PARAMS", "--as is for backups; what is in the trash keeps its id.")
     with connect(options) as client:
         in_trash = {row["trash_id"] for row in client.call("realm/trash")["trash"]}
-        answer = client.call("realm/restore", {"trash_id" if realm_id in in_trash else "realm_id": realm_id})
+        answer = client.call("realm/restore", {"trash_id" if source in in_trash else "realm_id": source})
     _write(options, answer)
+
+
+_Realm = Annotated[str | None, typer.Option("--of", metavar="REALM", help="Default: the realm used here.")]
+
+
+@app.command(cls=Leaf)
+def backup(
+    ctx: typer.Context,
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to; it must not exist.")],
+    realm_id: _Realm = None,
+) -> None:
+    """Copy a realm into a folder while it is used, config and its secrets included, and read the copy back."""
+    options = Options.of(ctx)
+    params = {"path": os.path.abspath(folder), **({"realm_id": realm_id} if realm_id is not None else {})}
+    with connect(options) as client:
+        made = client.call("realm/backup", params)
+    _write_copied(options, made, "backed up")
+
+
+@app.command(cls=Leaf)
+def export(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; it must not exist.")],
+    realm_id: _Realm = None,
+    secrets: Annotated[bool, typer.Option("--with-secrets", help="The config's keys of providers, too.")] = False,
+) -> None:
+    """Write a realm into one file, which any backend takes, while it is used."""
+    options = Options.of(ctx)
+    params: dict[str, Any] = {"path": os.path.abspath(file), "secrets": secrets}
+    if realm_id is not None:
+        params["realm_id"] = realm_id
+    with connect(options) as client:
+        made = client.call("realm/export", params)
+    _write_copied(options, made, "exported")
+
+
+@app.command("import", cls=Leaf)
+def import_file(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="That `export` has written.")],
+    new_id: Annotated[str | None, typer.Option("--as", metavar="REALM", help="Another id than it had.")] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="NAME", help="sqlite or jsonl; the default is what it had.")
+    ] = None,
+) -> None:
+    """Make a realm of an exported file."""
+    options = Options.of(ctx)
+    params = {"path": os.path.abspath(file)}
+    if new_id is not None:
+        params["realm_id"] = new_id
+    if backend is not None:
+        params["backend"] = backend
+    with connect(options) as client:
+        made = client.call("realm/import", params)
+    _write_copied(options, made, "imported")
+
+
+def _write_copied(options: Options, copied: dict[str, Any], word: str) -> None:
+    """What was made, and the digest of each session as it was read back from there."""
+    if options.json:
+        output.document(copied)
+        return
+    names = short_all(list(copied["digests"]))
+    for session_id, digest in copied["digests"].items():
+        output.text(f"{names[session_id]}  {digest}\n")
+    size = f"{copied['bytes'] / 1e6:.1f} MB"
+    counts = f"{copied['sessions']} sessions, {copied['messages']} messages, {copied['blobs']} blobs, {size}"
+    output.note(f"{word} {copied['realm_id']} ({copied['backend']}): {copied['path']}\n{counts}; read back and whole")
 
 
 @app.command(cls=Leaf)

@@ -766,6 +766,26 @@ class Catalog(TypedDict):
     default: NotRequired[dict[str, Any]]
 
 
+class RealmBackup(TypedDict):
+    """`realm/backup`: a copy of the realm's folder as of one moment, config and its secrets included. Turns go on."""
+
+    realm_id: NotRequired[str | None]
+    path: str
+
+
+class RealmCopied(TypedDict):
+    """Result of backing up, restoring, exporting, importing and converting, as read back from what was made."""
+
+    realm_id: str
+    backend: str
+    path: str
+    sessions: int
+    messages: int
+    blobs: int
+    bytes: int
+    digests: dict[str, str]
+
+
 class RealmCreate(TypedDict):
     """`realm/create`: make a realm and pin its backend. One that exists with the same backend is left as it is."""
 
@@ -849,6 +869,22 @@ class TrashPage(TypedDict):
     trash: list[TrashedRealm]
 
 
+class RealmExport(TypedDict):
+    """`realm/export`: write the realm into one file that every backend takes. Turns go on."""
+
+    realm_id: NotRequired[str | None]
+    path: str
+    secrets: NotRequired[bool]
+
+
+class RealmImport(TypedDict):
+    """`realm/import`: make a realm of an exported file. Its id must be free."""
+
+    path: str
+    realm_id: NotRequired[str | None]
+    backend: NotRequired[Literal["sqlite", "jsonl", "redb", "memory"] | None]
+
+
 class RealmList(TypedDict):
     """`realm/list`: every realm below the state root."""
 
@@ -879,6 +915,13 @@ class RealmRestore(TypedDict):
 
     realm_id: NotRequired[str | None]
     trash_id: NotRequired[str | None]
+
+
+class RealmRestoreBackup(TypedDict):
+    """`realm/restore_backup`: make a realm of a backup. Its id must be free."""
+
+    path: str
+    realm_id: NotRequired[str | None]
 
 
 class RealmShow(TypedDict):

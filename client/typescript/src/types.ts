@@ -715,6 +715,26 @@ export interface Catalog {
   default?: Record<string, unknown>;
 }
 
+/** `realm/backup`: a copy of the realm's folder as of one moment, config and its secrets included. Turns go on. */
+export interface RealmBackup {
+  /** The default is this connection's realm. */
+  realmId?: string | null;
+  /** Absolute, on the daemon's machine. */
+  path: string;
+}
+
+/** Result of backing up, restoring, exporting, importing and converting, as read back from what was made. */
+export interface RealmCopied {
+  realmId: string;
+  backend: string;
+  path: string;
+  sessions: number;
+  messages: number;
+  blobs: number;
+  bytes: number;
+  digests: Record<string, string>;
+}
+
 /** `realm/create`: make a realm and pin its backend. One that exists with the same backend is left as it is. */
 export interface RealmCreate {
   realmId: string;
@@ -792,6 +812,26 @@ export interface TrashPage {
   trash: TrashedRealm[];
 }
 
+/** `realm/export`: write the realm into one file that every backend takes. Turns go on. */
+export interface RealmExport {
+  /** The default is this connection's realm. */
+  realmId?: string | null;
+  /** Absolute, on the daemon's machine. */
+  path: string;
+  /** Whether the config's keys of providers go along. */
+  secrets?: boolean;
+}
+
+/** `realm/import`: make a realm of an exported file. Its id must be free. */
+export interface RealmImport {
+  /** Absolute, on the daemon's machine. */
+  path: string;
+  /** The default is the id that it had. */
+  realmId?: string | null;
+  /** The default is the backend that it had. */
+  backend?: "sqlite" | "jsonl" | "redb" | "memory" | null;
+}
+
 /** `realm/list`: every realm below the state root. */
 export type RealmList = Record<string, never>;
 
@@ -818,6 +858,14 @@ export interface RealmPruned {
 export interface RealmRestore {
   realmId?: string | null;
   trashId?: string | null;
+}
+
+/** `realm/restore_backup`: make a realm of a backup. Its id must be free. */
+export interface RealmRestoreBackup {
+  /** Absolute, on the daemon's machine. */
+  path: string;
+  /** The default is the id that it had. */
+  realmId?: string | null;
 }
 
 /** `realm/show`; without `realm_id`, of this connection's realm. */
@@ -1514,13 +1562,17 @@ export interface Methods {
   "events/snapshot": { params: EventsSnapshot; result: EventsSnapshotResult };
   "initialize": { params: Initialize; result: Initialized };
   "models/catalog": { params: ModelsCatalog; result: Catalog };
+  "realm/backup": { params: RealmBackup; result: RealmCopied };
   "realm/create": { params: RealmCreate; result: RealmDetails };
   "realm/current": { params: RealmCurrent; result: RealmInfo };
   "realm/delete": { params: RealmDelete; result: RealmDeleted };
   "realm/empty_trash": { params: RealmEmptyTrash; result: TrashPage };
+  "realm/export": { params: RealmExport; result: RealmCopied };
+  "realm/import": { params: RealmImport; result: RealmCopied };
   "realm/list": { params: RealmList; result: RealmPage };
   "realm/prune": { params: RealmPrune; result: RealmPruned };
   "realm/restore": { params: RealmRestore; result: RealmDetails };
+  "realm/restore_backup": { params: RealmRestoreBackup; result: RealmCopied };
   "realm/show": { params: RealmShow; result: RealmDetails };
   "realm/trash": { params: RealmTrash; result: TrashPage };
   "runtime/capabilities": { params: RuntimeCapabilitiesParams; result: RuntimeCapabilities };

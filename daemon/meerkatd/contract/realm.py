@@ -5,7 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
-from .base import Params, ShortText
+from .base import Params, ShortText, Text
 from .connection import BackendName
 
 
@@ -74,6 +74,39 @@ class RealmEmptyTrash(Params):
     )
 
 
+Path = Annotated[Text, Field(min_length=1, max_length=4096, description="Absolute, on the daemon's machine.")]
+
+
+class RealmBackup(Params):
+    """`realm/backup`: a copy of the realm's folder as of one moment, config and its secrets included. Turns go on."""
+
+    realm_id: ShortText | None = Field(None, description="The default is this connection's realm.")
+    path: Path
+
+
+class RealmRestoreBackup(Params):
+    """`realm/restore_backup`: make a realm of a backup. Its id must be free."""
+
+    path: Path
+    realm_id: ShortText | None = Field(None, description="The default is the id that it had.")
+
+
+class RealmExport(Params):
+    """`realm/export`: write the realm into one file that every backend takes. Turns go on."""
+
+    realm_id: ShortText | None = Field(None, description="The default is this connection's realm.")
+    path: Path
+    secrets: bool = Field(False, description="Whether the config's keys of providers go along.")
+
+
+class RealmImport(Params):
+    """`realm/import`: make a realm of an exported file. Its id must be free."""
+
+    path: Path
+    realm_id: ShortText | None = Field(None, description="The default is the id that it had.")
+    backend: BackendName | None = Field(None, description="The default is the backend that it had.")
+
+
 class RealmInfo(TypedDict):
     """A realm. `created_at` is in Unix seconds; `connections` and `active_turns` are those of this daemon right now."""
 
@@ -128,6 +161,22 @@ class RealmPruned(TypedDict):
 
     pruned: list[RealmInfo]
     dry_run: bool
+
+
+class RealmCopied(TypedDict):
+    """Result of backing up, restoring, exporting, importing and converting, as read back from what was made.
+
+    `digests` has, for each session, a SHA-256 of all that it is; the same in every backend.
+    """
+
+    realm_id: str
+    backend: str
+    path: str
+    sessions: int
+    messages: int
+    blobs: int
+    bytes: int
+    digests: dict[str, str]
 
 
 class RealmPage(TypedDict):

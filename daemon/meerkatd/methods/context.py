@@ -14,6 +14,8 @@ from ..errors import InvalidRequest
 from ..lifecycle.crashes import CrashLog
 from ..lifecycle.departure import Departure
 from ..protocol.port import Door, Doors, Peer, PeerGone, PeerRefused
+from ..realms.backup import Backups
+from ..realms.exporting import Exports
 from ..realms.realm import Realm
 from ..realms.registry import Registry
 from ..realms.removal import Removal
@@ -42,6 +44,8 @@ class Services:
     settings: Settings
     registry: Registry
     removal: Removal
+    backups: Backups
+    exports: Exports
     started_ms: int
     departure: Departure
     connections: Callable[[], int]

@@ -1,24 +1,33 @@
 """Realms: current, list, show, create, delete; and the trash: list, restore, prune, empty."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..contract.realm import (
+    RealmBackup,
+    RealmCopied,
     RealmCreate,
     RealmCurrent,
     RealmDelete,
     RealmDeleted,
     RealmDetails,
     RealmEmptyTrash,
+    RealmExport,
+    RealmImport,
     RealmInfo,
     RealmList,
     RealmPage,
     RealmPrune,
     RealmPruned,
     RealmRestore,
+    RealmRestoreBackup,
     RealmShow,
     RealmTrash,
     TrashPage,
 )
 from ..ids import parse_realm_id
 from ..protocol.port import Call
+from ..realms.realm import Realm
 from .context import Context
 
 
@@ -73,3 +82,37 @@ async def prune(context: Context, params: RealmPrune, call: Call) -> RealmPruned
 async def empty_trash(context: Context, params: RealmEmptyTrash, call: Call) -> TrashPage:
     gone = await context.services.removal.empty(trash_id=params.trash_id, older_than_hours=params.older_than_hours)
     return {"trash": gone}
+
+
+@contextmanager
+def _chosen(context: Context, realm_id: str | None) -> Iterator[Realm]:
+    """The connection's realm, or the one that is named; in use meanwhile."""
+    if realm_id is None:
+        yield context.realm
+        return
+    registry = context.services.registry
+    realm = registry.existing(parse_realm_id(realm_id))
+    with registry.using(realm):
+        yield realm
+
+
+async def backup(context: Context, params: RealmBackup, call: Call) -> RealmCopied:
+    with _chosen(context, params.realm_id) as realm:
+        return await context.services.backups.take(realm, params.path)
+
+
+async def restore_backup(context: Context, params: RealmRestoreBackup, call: Call) -> RealmCopied:
+    _, copied = await context.services.backups.restore(params.path, params.realm_id)
+    return copied
+
+
+async def export(context: Context, params: RealmExport, call: Call) -> RealmCopied:
+    with _chosen(context, params.realm_id) as realm:
+        return await context.services.exports.export(realm, params.path, secrets=params.secrets)
+
+
+async def import_file(context: Context, params: RealmImport, call: Call) -> RealmCopied:
+    _, copied = await context.services.exports.import_file(
+        params.path, realm_id=params.realm_id, backend=params.backend
+    )
+    return copied

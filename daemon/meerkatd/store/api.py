@@ -171,6 +171,14 @@ def keeps_prompt(end: TurnEnd) -> bool:
     return end.state == "lost" or not end.messages
 
 
+def one_session(rows: Sequence[TurnRow]) -> str | None:
+    """The session that all these turns are of; None when there are no turns. ValueError when they are of several."""
+    homes = {row.session_id for row in rows}
+    if len(homes) > 1:
+        raise ValueError("turns of several sessions cannot be restored at once")
+    return homes.pop() if homes else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionQuery:
     """A page of the list: newest `updated_ms` first, all `labels` must match."""
@@ -281,6 +289,22 @@ class RealmStore(Protocol):
         """
         ...
 
+    async def restore_session(
+        self, session: SessionRow, *, lineage: Sequence[tuple[str, int]] = (), keys: Sequence[KeyRow] = ()
+    ) -> None:
+        """Insert a session as it was in another store, with its keys. Its turns and messages follow.
+
+        `lineage` says which of its messages are other sessions', as `lineage` told it. The store counts:
+        `message_count` begins with those, `turn_count` at 0. Besides what `create_session` raises, KeyError when a
+        source does not exist, ValueError when it has fewer messages.
+        """
+        ...
+
+    async def restore_turns(self, rows: Sequence[TurnRow]) -> None:
+        """Insert the next turns of one session as they were in another store, in whatever state. Changes nothing of
+        the session but `turn_count`. ValueError when they are not all of one session."""
+        ...
+
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         """Apply `change` and return the row as it is then. KeyError when there is no such session."""
         ...
@@ -303,6 +327,14 @@ class RealmStore(Protocol):
     async def turn(self, turn_id: str) -> TurnRow | None: ...
 
     async def last_turn(self, session_id: str) -> TurnRow | None: ...
+
+    async def turns(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[TurnRow]:
+        """A session's turns by ordinal. An unknown session has none."""
+        ...
+
+    async def lineage(self, session_id: str) -> Sequence[tuple[str, int]]:
+        """Which of a session's messages are other sessions' (see `lineage.py`). An unknown session has none."""
+        ...
 
     async def running_turns(self) -> Sequence[TurnRow]:
         """Turns in state "running". Right after opening these are the lost ones."""
@@ -334,7 +366,27 @@ class RealmStore(Protocol):
 
     async def key(self, key: str) -> KeyRow | None: ...
 
+    async def keys(self) -> Sequence[KeyRow]:
+        """Every key, in no special order."""
+        ...
+
     async def info(self) -> StoreInfo: ...
+
+    # -- the whole ------------------------------------------------------------------------------------------------
+
+    async def copy_to(self, folder: str) -> "RealmStore":
+        """A copy as of one moment, opened, in `folder`, which exists and is empty; the caller closes it. Others are
+        served meanwhile. Blobs are not copied, and no file is synced.
+
+        A copy of a store in memory is in memory. What is left after an error is the caller's to remove.
+        """
+        ...
+
+    async def problems(self) -> Sequence[str]:
+        """What contradicts itself in the store, one sentence each. Reads all of it, and nobody else is served
+        meanwhile: ask a copy.
+        """
+        ...
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -357,8 +409,11 @@ class Backend(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def open(self, folder: str, *, create: bool) -> RealmStore:
+    async def open(self, folder: str, *, create: bool, bulk: bool = False) -> RealmStore:
         """Open the realm in `folder`; with `create`, make what is not there yet.
+
+        `bulk` is for filling a store that nobody uses yet: nothing is synced, so that it takes a tenth of the time, and
+        what was written is durable when the caller has closed the store and synced all files below the folder.
 
         Raises:
             RealmNotFound: there is nothing in the folder, and `create` is False.

@@ -10,7 +10,7 @@ A source is whatever a backend tells sessions by.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 Source = TypeVar("Source")
@@ -19,6 +19,15 @@ Source = TypeVar("Source")
 def shared(lineage: tuple[tuple[Source, int], ...]) -> int:
     """How many messages are other sessions'."""
     return lineage[-1][1] if lineage else 0
+
+
+def check_sources(lineage: Sequence[tuple[Source, int]], counts: Mapping[Source, int]) -> None:
+    """Raises KeyError when a source has no count, ValueError when it has fewer messages, or when ends do not rise."""
+    start = 0
+    for source, end in lineage:
+        if not start < end <= counts[source]:
+            raise ValueError(f"session {source} has no messages {start} to {end - 1} to share")
+        start = end
 
 
 def forked(lineage: tuple[tuple[Source, int], ...], own: Source, count: int) -> tuple[tuple[Source, int], ...]:

@@ -28,9 +28,10 @@ from .api import (
     TurnRow,
     UsageRow,
     keeps_prompt,
+    one_session,
 )
 from .blobs import Blobs, MemoryBlobs
-from .lineage import forked, shared, spans
+from .lineage import check_sources, forked, shared, spans
 from .spending import Spending, usage_rows
 
 FORMAT_VERSION = 2
@@ -41,7 +42,7 @@ class MemoryBackend:
 
     name = "memory"
 
-    async def open(self, folder: str, *, create: bool) -> RealmStore:
+    async def open(self, folder: str, *, create: bool, bulk: bool = False) -> RealmStore:
         await trio.lowlevel.checkpoint()
         return MemoryStore()
 
@@ -178,6 +179,34 @@ class MemoryStore:
         self._lineages[session.session_id] = forked(self._lineages.get(source_id, ()), source_id, count)
         self._insert(None, key)
 
+    async def restore_session(
+        self, session: SessionRow, *, lineage: Sequence[tuple[str, int]] = (), keys: Sequence[KeyRow] = ()
+    ) -> None:
+        await self._checkpoint()
+        if session.session_id in self._sessions:
+            raise ValueError(f"session {session.session_id} exists already")
+        check_sources(lineage, {name: row.message_count for name, row in self._sessions.items()})
+        for key in keys:
+            self._check_key(key)
+        self._sessions[session.session_id] = replace(
+            session, labels=dict(session.labels), message_count=shared(tuple(lineage)), turn_count=0
+        )
+        self._bodies[session.session_id] = []
+        self._lineages[session.session_id] = tuple(lineage)
+        self._keys.update({key.key: key for key in keys})
+
+    async def restore_turns(self, rows: Sequence[TurnRow]) -> None:
+        await self._checkpoint()
+        session_id = one_session(rows)
+        if session_id is None:
+            return
+        session = self._sessions[session_id]
+        for place, row in enumerate(rows):
+            self._check_turn(row, expected=session.turn_count + place)
+        for row in rows:
+            self._insert(row, None)
+        self._sessions[session_id] = replace(session, turn_count=session.turn_count + len(rows))
+
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         await self._checkpoint()
         session = self._sessions[session_id]
@@ -236,6 +265,15 @@ class MemoryStore:
         last = self._last_turns.get(session_id)
         return None if last is None else self._turns[last]
 
+    async def turns(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[TurnRow]:
+        await self._checkpoint()
+        found = sorted((row for row in self._turns.values() if row.session_id == session_id), key=_by_ordinal)
+        return found[offset : offset + max(0, limit)]
+
+    async def lineage(self, session_id: str) -> Sequence[tuple[str, int]]:
+        await self._checkpoint()
+        return self._lineages.get(session_id, ())
+
     async def running_turns(self) -> Sequence[TurnRow]:
         await self._checkpoint()
         return [turn for turn in self._turns.values() if turn.state == "running"]
@@ -275,6 +313,10 @@ class MemoryStore:
         await self._checkpoint()
         return self._keys.get(key)
 
+    async def keys(self) -> Sequence[KeyRow]:
+        await self._checkpoint()
+        return list(self._keys.values())
+
     async def info(self) -> StoreInfo:
         await self._checkpoint()
         return StoreInfo(
@@ -284,6 +326,25 @@ class MemoryStore:
             bytes_on_disk=0,
             format_version=FORMAT_VERSION,
         )
+
+    # -- the whole ---------------------------------------------------------------------------------------------
+
+    async def copy_to(self, folder: str) -> RealmStore:
+        await self._checkpoint()
+        copy = MemoryStore()
+        copy._sessions, copy._turns = dict(self._sessions), dict(self._turns)
+        copy._bodies = {name: list(bodies) for name, bodies in self._bodies.items()}
+        copy._lineages, copy._last_turns = dict(self._lineages), dict(self._last_turns)
+        copy._tools = {name: dict(rows) for name, rows in self._tools.items()}
+        copy._keys, copy._approvals = dict(self._keys), dict(self._approvals)
+        copy._charges = {name: list(rows) for name, rows in self._charges.items()}
+        for charge in (charge for rows in copy._charges.values() for charge in rows):
+            copy._spending.setdefault(charge.session_id, Spending()).add(charge)
+        return copy
+
+    async def problems(self) -> Sequence[str]:
+        await self._checkpoint()
+        return []
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -352,3 +413,7 @@ class MemoryStore:
             self._last_turns[turn.session_id] = turn.turn_id
         if key is not None:
             self._keys[key.key] = key
+
+
+def _by_ordinal(turn: TurnRow) -> int:
+    return turn.ordinal

@@ -28,6 +28,13 @@ def redact(document: Any, *, shown: Callable[[], Any] = lambda: dict(SHOWN)) -> 
     return document
 
 
+def without(document: Any) -> Any:
+    """Take each secret away, in place; returns the document, which may be one of tomlkit's."""
+    for _, table, key in list(_secrets(document)):
+        del table[key]
+    return document
+
+
 def restore(document: Any, earlier: Mapping[str, Any]) -> Any:
     """Put the secrets of `earlier` where `document` says to keep them; in place, and returned.
 

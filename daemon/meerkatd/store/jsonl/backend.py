@@ -5,7 +5,7 @@ from functools import partial
 import trio
 
 from ..api import RealmStore
-from ..disk import Disk
+from ..disk import Disk, UnsyncedDisk
 from .commit import Committer
 from .opening import open_realm
 from .store import JsonlStore
@@ -24,9 +24,13 @@ class JsonlBackend:
     def __init__(self, *, disk: Disk | None = None) -> None:
         self._disk = disk or Disk()
 
-    async def open(self, folder: str, *, create: bool) -> RealmStore:
+    async def open(self, folder: str, *, create: bool, bulk: bool = False) -> RealmStore:
+        disk = UnsyncedDisk() if bulk else self._disk
         await trio.lowlevel.checkpoint_if_cancelled()
         # Shielded: a realm that was opened for nobody would keep its lock.
         with trio.CancelScope(shield=True):
-            files = await trio.to_thread.run_sync(partial(open_realm, folder, create=create, disk=self._disk))
-        return JsonlStore(Worker(Committer(files)), folder=folder, disk=self._disk)
+            files = await trio.to_thread.run_sync(partial(open_realm, folder, create=create, disk=disk))
+        return JsonlStore(Worker(Committer(files)), folder=folder, disk=disk, open_copy=self._open_copy)
+
+    async def _open_copy(self, folder: str) -> RealmStore:
+        return await self.open(folder, create=False)

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from heapq import nlargest
 
+from ...errors import RealmDamaged
 from ..api import (
     ApprovalRow,
     ApprovalState,
@@ -77,6 +78,18 @@ def last_turn(files: RealmFiles, session_id: str) -> TurnRow | None:
     return _turn(files, session_id, home.row.turn_count - 1)
 
 
+def turns(files: RealmFiles, session_id: str, offset: int, limit: int) -> Sequence[TurnRow]:
+    home = files.catalog.sessions.get(session_id)
+    if home is None:
+        return []
+    return [_turn(files, session_id, number) for number in range(offset, min(home.row.turn_count, offset + limit))]
+
+
+def lineage(files: RealmFiles, session_id: str) -> Sequence[tuple[str, int]]:
+    home = files.catalog.sessions.get(session_id)
+    return () if home is None else home.lineage
+
+
 def running_turns(files: RealmFiles) -> Sequence[TurnRow]:
     homes = [home for home in files.catalog.sessions.values() if home.running]
     return [_turn(files, home.session_id, ordinal) for home in homes for ordinal in sorted(home.running)]
@@ -130,6 +143,28 @@ def usage(files: RealmFiles, since_ms: int | None, until_ms: int | None, session
 def key(files: RealmFiles, text: str) -> KeyRow | None:
     held = files.catalog.keys.get(text)
     return None if held is None else held.row
+
+
+def keys(files: RealmFiles) -> Sequence[KeyRow]:
+    return [held.row for held in files.catalog.keys.values()]
+
+
+def problems(files: RealmFiles) -> Sequence[str]:
+    """Reads every line of every log; lineages were checked when the realm was opened."""
+    found = []
+    for home in files.catalog.sessions.values():
+        home.offsets = None
+        try:
+            places = files.offsets(home)
+        except RealmDamaged as damage:
+            found.append(damage.message)
+            continue
+        own = home.row.message_count - shared(home.lineage)
+        if len(places.messages) != own:
+            found.append(
+                f"Session {home.session_id} says that it has {own} messages of its own, and has {len(places.messages)}."
+            )
+    return found
 
 
 def info(files: RealmFiles) -> StoreInfo:

@@ -1,7 +1,9 @@
 """`RealmStore` over one worker: every method is one job."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+
+import trio
 
 from ..api import (
     ApprovalRow,
@@ -10,6 +12,7 @@ from ..api import (
     KeyRow,
     MessagePage,
     NewMessage,
+    RealmStore,
     SessionChange,
     SessionQuery,
     SessionRow,
@@ -21,9 +24,12 @@ from ..api import (
 )
 from ..blobs import Blobs, FileBlobs
 from ..disk import Disk
-from . import reads, writes
+from ..file_faults import storage_fault
+from . import copying, reads, writes
 from .files import RealmFiles
 from .worker import Worker
+
+_COPIED_AT_ONCE = 64
 
 
 class JsonlStore:
@@ -40,8 +46,12 @@ class JsonlStore:
 
     backend = "jsonl"
 
-    def __init__(self, worker: Worker, *, folder: str, disk: Disk) -> None:
+    def __init__(
+        self, worker: Worker, *, folder: str, disk: Disk, open_copy: Callable[[str], Awaitable[RealmStore]]
+    ) -> None:
         self._worker = worker
+        self._folder = folder
+        self._open_copy = open_copy
         self.blobs: Blobs = FileBlobs(folder, disk=disk)
 
     async def create_session(
@@ -79,6 +89,15 @@ class JsonlStore:
         work = partial(writes.fork_session, session=session, source_id=source_id, count=count, key=key)
         await self._worker.write(work)
 
+    async def restore_session(
+        self, session: SessionRow, *, lineage: Sequence[tuple[str, int]] = (), keys: Sequence[KeyRow] = ()
+    ) -> None:
+        work = partial(writes.restore_session, session=session, lineage=tuple(lineage), keys=keys)
+        await self._worker.write(work)
+
+    async def restore_turns(self, rows: Sequence[TurnRow]) -> None:
+        await self._worker.write(partial(writes.restore_turns, turns=rows))
+
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         work = partial(writes.change_session, session_id=session_id, change=change, key=key)
         row: SessionRow = await self._worker.write(work)
@@ -103,6 +122,12 @@ class JsonlStore:
 
     async def last_turn(self, session_id: str) -> TurnRow | None:
         return await self._worker.read(partial(reads.last_turn, session_id=session_id))
+
+    async def turns(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[TurnRow]:
+        return await self._worker.read(partial(reads.turns, session_id=session_id, offset=offset, limit=limit))
+
+    async def lineage(self, session_id: str) -> Sequence[tuple[str, int]]:
+        return await self._worker.read(partial(reads.lineage, session_id=session_id))
 
     async def running_turns(self) -> Sequence[TurnRow]:
         return await self._worker.read(reads.running_turns)
@@ -130,8 +155,25 @@ class JsonlStore:
     async def key(self, key: str) -> KeyRow | None:
         return await self._worker.read(partial(reads.key, text=key))
 
+    async def keys(self) -> Sequence[KeyRow]:
+        return await self._worker.read(reads.keys)
+
     async def info(self) -> StoreInfo:
         return await self._worker.read(reads.info)
+
+    async def copy_to(self, folder: str) -> RealmStore:
+        logs = await self._worker.read(copying.committed)
+        # A few at a time, so that a copy that nobody wants any more ends soon.
+        for first in range(0, len(logs), _COPIED_AT_ONCE):
+            some = logs[first : first + _COPIED_AT_ONCE]
+            try:
+                await trio.to_thread.run_sync(copying.copy, self._folder, folder, some)
+            except OSError as error:
+                raise storage_fault(error, folder) from error
+        return await self._open_copy(folder)
+
+    async def problems(self) -> Sequence[str]:
+        return await self._worker.read(reads.problems)
 
     async def prune_keys(self, *, before_ms: int) -> int:
         count: int = await self._worker.write(partial(writes.prune_keys, before_ms=before_ms))

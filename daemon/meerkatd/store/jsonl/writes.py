@@ -19,8 +19,9 @@ from ..api import (
     ToolRow,
     TurnEnd,
     TurnRow,
+    one_session,
 )
-from ..lineage import forked
+from ..lineage import check_sources, forked, shared
 from . import rows
 from .catalog import Catalog, Log, Session
 from .record import Record
@@ -68,6 +69,28 @@ def fork_session(catalog: Catalog, session: SessionRow, source_id: str, count: i
     fresh.row = replace(fresh.row, message_count=count)
     records = [rows.session_record(session, fresh.lineage), *_key_records(catalog, key)]
     return Change(log=fresh, records=records, fresh=fresh, alone=True)
+
+
+def restore_session(catalog: Catalog, session: SessionRow, lineage: rows.Lineage, keys: Sequence[KeyRow]) -> Change:
+    fresh = _fresh(catalog, session)
+    check_sources(lineage, {source: catalog.sessions[source].row.message_count for source, _ in lineage})
+    fresh.lineage = lineage
+    fresh.row = replace(fresh.row, message_count=shared(lineage))
+    key_records = [record for key in keys for record in _key_records(catalog, key)]
+    records = [rows.session_record(session, lineage), *key_records]
+    return Change(log=fresh, records=records, fresh=fresh, alone=bool(lineage))
+
+
+def restore_turns(catalog: Catalog, turns: Sequence[TurnRow]) -> Change:
+    session_id = one_session(turns)
+    if session_id is None:
+        return Change(log=catalog.realm, records=[])
+    session = catalog.sessions[session_id]
+    row = session.row
+    for place, turn in enumerate(turns):
+        _check_turn(catalog, turn, expected=row.turn_count + place)
+    records = [rows.turn_record(turn, updated_ms=row.updated_ms, event_seq=row.event_seq, meta=None) for turn in turns]
+    return Change(log=session, records=records)
 
 
 def begin_turn(catalog: Catalog, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> Change:

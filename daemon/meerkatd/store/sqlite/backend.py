@@ -19,8 +19,8 @@ class SqliteBackend:
     def __init__(self, *, vfs: str | None = None) -> None:
         self._vfs = vfs
 
-    async def open(self, folder: str, *, create: bool) -> RealmStore:
-        store = SqliteStore(Database(folder, create=create, vfs=self._vfs))
+    async def open(self, folder: str, *, create: bool, bulk: bool = False) -> RealmStore:
+        store = SqliteStore(Database(folder, create=create, vfs=self._vfs, bulk=bulk), open_copy=self._open_copy)
         try:
             await store.ready()
         except BaseException:
@@ -28,3 +28,6 @@ class SqliteBackend:
                 await store.aclose()
             raise
         return store
+
+    async def _open_copy(self, folder: str) -> RealmStore:
+        return await self.open(folder, create=False)

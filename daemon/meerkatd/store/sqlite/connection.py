@@ -61,15 +61,17 @@ class Database:
         folder: the realm's.
         create: make it when there is none.
         vfs: SQLite VFS to use; None is the system's.
+        bulk: sync nothing.
 
     All methods may raise the errors of the storage port. `connection` opens when needed, so after `poison` the
     next use starts from what the disk has.
     """
 
-    def __init__(self, folder: str, *, create: bool, vfs: str | None = None) -> None:
+    def __init__(self, folder: str, *, create: bool, vfs: str | None = None, bulk: bool = False) -> None:
         self.path = os.path.join(folder, DATABASE_NAME)
         self._create = create
         self._vfs = vfs
+        self._bulk = bulk
         self._connection: apsw.Connection | None = None
         self._poisoned = False
         self._identity: tuple[int, int] | None = None
@@ -179,6 +181,8 @@ class Database:
         version = self._checked_version(connection)
         for name, value in PRAGMAS:
             connection.pragma(name, value)
+        if self._bulk:
+            connection.pragma("synchronous", "OFF")
         if unclean:
             self._check(connection)
         if self._poisoned:

@@ -22,7 +22,7 @@ from .rows import (
     tool_row,
     turn_row,
 )
-from .schema import FORMAT_VERSION, SEQ_BITS, packed
+from .schema import FORMAT_VERSION, SEQ_BITS, SEQ_LIMIT, packed
 
 # Greater than every character of an id, so that `prefix <= id < prefix + this` is the range of a prefix.
 _AFTER_ANY = "\U0010ffff"
@@ -110,6 +110,14 @@ def last_turn(db: apsw.Connection, session_id: str) -> TurnRow | None:
     return None if row is None else turn_row(row)
 
 
+def turns(db: apsw.Connection, session_id: str, offset: int, limit: int) -> Sequence[TurnRow]:
+    session_key: Any = db.execute("SELECT session_key FROM sessions WHERE session_id = ?", (session_id,)).get
+    if session_key is None or limit <= 0:
+        return []
+    span = (packed(session_key, offset), packed(session_key, min(offset + limit, SEQ_LIMIT) - 1))
+    return [turn_row(row) for row in db.execute(f"{_TURNS} WHERE t.id >= ? AND t.id <= ? ORDER BY t.id", span)]
+
+
 def running_turns(db: apsw.Connection) -> Sequence[TurnRow]:
     return [turn_row(row) for row in db.execute(f"{_TURNS} WHERE t.state = 'running' ORDER BY t.id")]
 
@@ -125,6 +133,10 @@ def tools(db: apsw.Connection, turn_id: str) -> Sequence[ToolRow]:
 def key(db: apsw.Connection, text: str) -> KeyRow | None:
     row: Any = db.execute(f"SELECT {KEY_COLUMNS} FROM keys WHERE key = ?", (text,)).get
     return None if row is None else key_row(row)
+
+
+def keys(db: apsw.Connection) -> Sequence[KeyRow]:
+    return [key_row(row) for row in db.execute(f"SELECT {KEY_COLUMNS} FROM keys")]
 
 
 def info(db: apsw.Connection, path: str) -> StoreInfo:

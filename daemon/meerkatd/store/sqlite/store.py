@@ -1,7 +1,7 @@
 """`RealmStore` over one worker: every method is one job, and one hop to the thread and back."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from ..api import (
@@ -11,6 +11,7 @@ from ..api import (
     KeyRow,
     MessagePage,
     NewMessage,
+    RealmStore,
     SessionChange,
     SessionQuery,
     SessionRow,
@@ -21,8 +22,10 @@ from ..api import (
     UsageRow,
 )
 from ..blobs import Blobs, FileBlobs
-from . import charging, reads, writes
+from ..file_faults import storage_fault as file_fault
+from . import charging, reads, restoring, writes
 from .connection import Database
+from .copying import Copy, problems
 from .worker import Worker
 
 
@@ -37,9 +40,10 @@ class SqliteStore:
 
     backend = "sqlite"
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, open_copy: Callable[[str], Awaitable[RealmStore]]) -> None:
         self._database = database
         self._worker = Worker(database)
+        self._open_copy = open_copy
         self.blobs: Blobs = FileBlobs(os.path.dirname(database.path))
 
     async def ready(self) -> None:
@@ -81,6 +85,14 @@ class SqliteStore:
         work = partial(writes.fork_session, session=session, source_id=source_id, count=count, key=key)
         await self._worker.write(work)
 
+    async def restore_session(
+        self, session: SessionRow, *, lineage: Sequence[tuple[str, int]] = (), keys: Sequence[KeyRow] = ()
+    ) -> None:
+        await self._worker.write(partial(restoring.restore_session, session=session, lineage=lineage, keys=keys))
+
+    async def restore_turns(self, rows: Sequence[TurnRow]) -> None:
+        await self._worker.write(partial(restoring.restore_turns, rows=rows))
+
     async def change_session(self, session_id: str, change: SessionChange, *, key: KeyRow | None = None) -> SessionRow:
         return await self._worker.write(partial(writes.change_session, session_id=session_id, change=change, key=key))
 
@@ -103,6 +115,12 @@ class SqliteStore:
 
     async def last_turn(self, session_id: str) -> TurnRow | None:
         return await self._worker.read(partial(reads.last_turn, session_id=session_id))
+
+    async def turns(self, session_id: str, *, offset: int = 0, limit: int) -> Sequence[TurnRow]:
+        return await self._worker.read(partial(reads.turns, session_id=session_id, offset=offset, limit=limit))
+
+    async def lineage(self, session_id: str) -> Sequence[tuple[str, int]]:
+        return await self._worker.read(partial(restoring.lineage, session_id=session_id))
 
     async def running_turns(self) -> Sequence[TurnRow]:
         return await self._worker.read(reads.running_turns)
@@ -131,8 +149,29 @@ class SqliteStore:
     async def key(self, key: str) -> KeyRow | None:
         return await self._worker.read(partial(reads.key, text=key))
 
+    async def keys(self) -> Sequence[KeyRow]:
+        return await self._worker.read(reads.keys)
+
     async def info(self) -> StoreInfo:
         return await self._worker.read(partial(reads.info, path=self._database.path))
+
+    async def copy_to(self, folder: str) -> RealmStore:
+        try:
+            copy = await self._worker.read(partial(Copy, folder=folder))
+        except OSError as error:
+            raise file_fault(error, folder) from error
+        try:
+            while not await self._worker.read(copy.step):
+                pass
+            await self._worker.read(copy.finish)
+        except BaseException:
+            # No job of the worker can be under way: each was waited for.
+            copy.abandon()
+            raise
+        return await self._open_copy(folder)
+
+    async def problems(self) -> Sequence[str]:
+        return await self._worker.read(problems)
 
     async def prune_keys(self, *, before_ms: int) -> int:
         return await self._worker.write(partial(writes.prune_keys, before_ms=before_ms))

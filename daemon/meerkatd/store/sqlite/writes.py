@@ -22,29 +22,29 @@ from .schema import packed, unpacked
 def create_session(db: apsw.Connection, session: SessionRow, turn: TurnRow | None, key: KeyRow | None) -> None:
     if turn is not None and turn.ordinal != 0:
         raise ValueError(f"the first turn of session {session.session_id} has ordinal {turn.ordinal}")
-    session_key = _insert_session(db, session, messages=0, turns=0 if turn is None else 1)
+    session_key = insert_session(db, session, messages=0, turns=0 if turn is None else 1)
     if turn is not None:
-        _insert_turn(db, session_key, turn)
-    _insert_key(db, key)
+        insert_turn(db, session_key, turn)
+    insert_key(db, key)
 
 
 def fork_session(db: apsw.Connection, session: SessionRow, source_id: str, count: int, key: KeyRow | None) -> None:
     source_key, messages, _turns = _counts(db, source_id)
     if count > messages:
         raise ValueError(f"session {source_id} has {messages} messages, not {count}")
-    session_key = _insert_session(db, session, messages=count, turns=0)
+    session_key = insert_session(db, session, messages=count, turns=0)
     lineage = forked(reads.lineage(db, source_key), source_key, count)
     db.execute("UPDATE sessions SET lineage = ? WHERE session_key = ?", (json.dumps(lineage), session_key))
-    _insert_key(db, key)
+    insert_key(db, key)
 
 
 def begin_turn(db: apsw.Connection, turn: TurnRow, event_seq: int, meta: str | None, key: KeyRow | None) -> None:
     session_key, _messages, turns = _counts(db, turn.session_id)
     if turn.ordinal != turns:
         raise ValueError(f"turn {turn.turn_id} has ordinal {turn.ordinal}, the session is at {turns}")
-    _insert_turn(db, session_key, turn)
+    insert_turn(db, session_key, turn)
     db.execute(_BEGIN_TURN, (turn.started_ms, event_seq, meta, session_key))
-    _insert_key(db, key)
+    insert_key(db, key)
 
 
 _BEGIN_TURN = """
@@ -107,7 +107,7 @@ def append(
     _insert_messages(db, session_key, count, messages)
     statement = "UPDATE sessions SET message_count = message_count + ?, updated_ms = ? WHERE session_key = ?"
     db.execute(statement, (len(messages), updated_ms, session_key))
-    _insert_key(db, key)
+    insert_key(db, key)
 
 
 def reserve_events(db: apsw.Connection, session_id: str, event_seq: int) -> None:
@@ -127,7 +127,7 @@ def change_session(db: apsw.Connection, session_id: str, change: SessionChange, 
     if change.archived is not None:
         mark = change.updated_ms if change.archived else None
         db.execute(_MARK_SESSION, (change.archived, change.archived, mark, session_key))
-    _insert_key(db, key)
+    insert_key(db, key)
     row = reads.session(db, session_id)
     assert row is not None
     return row
@@ -169,7 +169,7 @@ def _turn(db: apsw.Connection, turn_id: str) -> tuple[int, str]:
     return rowid, state
 
 
-def _insert_session(db: apsw.Connection, session: SessionRow, *, messages: int, turns: int) -> int:
+def insert_session(db: apsw.Connection, session: SessionRow, *, messages: int, turns: int) -> int:
     """Returns the `session_key`."""
     values = (
         session.session_id,
@@ -206,7 +206,7 @@ def _insert_messages(db: apsw.Connection, session_key: int, first: int, messages
     )
 
 
-def _insert_turn(db: apsw.Connection, session_key: int, turn: TurnRow) -> None:
+def insert_turn(db: apsw.Connection, session_key: int, turn: TurnRow) -> None:
     values = (
         packed(session_key, turn.ordinal),
         turn.turn_id,
@@ -224,7 +224,7 @@ def _insert_turn(db: apsw.Connection, session_key: int, turn: TurnRow) -> None:
         raise ValueError(f"turn {turn.turn_id} exists already") from None
 
 
-def _insert_key(db: apsw.Connection, key: KeyRow | None) -> None:
+def insert_key(db: apsw.Connection, key: KeyRow | None) -> None:
     if key is None:
         return
     values = (key.key, key.method, key.digest, key.session_id, key.turn_id, key.result, key.created_ms)
