@@ -63,7 +63,11 @@ PROMISES = {
 
 # Ways of which whole promises are not true, and why.
 NOT_PROMISED: dict[str, dict[str, str]] = {
-    "tcp": {"CFG-4": "keys of providers are not set by pages"},
+    "tcp": {
+        "CFG-4": "keys of providers are not set by pages",
+        "REA-7": "files of this machine are not written or read for pages",
+        "REA-8": "files of this machine are not written or read for pages",
+    },
     "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
 }
 

@@ -26,7 +26,7 @@ async def test_pages_get_at_nothing_that_is_of_the_machine(house: House):
             return
         error = await refused(peer.call("config/patch", patch=patch))
         assert (error.code, error.details["field"]) == ("PERMISSION_DENIED", "patch.servers")
-        for method in ("daemon/stop", "daemon/listen", "realm/delete"):
+        for method in ("daemon/stop", "daemon/listen", "realm/delete", "realm/export", "realm/import"):
             assert method in METHODS
             assert (await refused(peer.call(method, nonsense=1))).code == "PERMISSION_DENIED"
         assert (await peer.call("config/patch", patch={"agent": {"model": "m"}}))["generation"] == 1

@@ -13,6 +13,7 @@ from ..errors import PermissionDenied
 
 _HINT = "Do it from a client of the Unix socket, such as rkat."
 _STOPS = "it would end the daemon for everybody"
+_FILES = "it writes or reads a file of this machine"
 _PROGRAMS = "it names a program, a file or an address of this machine"
 METHODS: Mapping[str, str] = {
     "daemon/listen": "only a client of the Unix socket opens doors",
@@ -20,9 +21,13 @@ METHODS: Mapping[str, str] = {
     "daemon/stop": _STOPS,
     "mcp/add": _PROGRAMS,
     "mcp/remove": _PROGRAMS,
+    "realm/backup": _FILES,
     "realm/delete": "it takes a whole realm away",
     "realm/empty_trash": "it deletes for good",
+    "realm/export": _FILES,
+    "realm/import": _FILES,
     "realm/prune": "it takes whole realms away",
+    "realm/restore_backup": _FILES,
 }
 # Params of any method that name what is not the web's business.
 PARAMS = frozenset(("workspace", "enable_shell", "shell_env", "toml", "hooks_override"))
