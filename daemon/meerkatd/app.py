@@ -18,6 +18,7 @@ from .agent.agents import Agents
 from .agent.credentials import Credentials
 from .agent.provider_pool import ProviderPool
 from .agent.realm_agents import RealmAgents
+from .agent.tools.mcp.pool import McpPool
 from .errors import InvalidParams, from_os_error
 from .lifecycle.departure import Departure
 from .lifecycle.idle import Idleness
@@ -73,15 +74,16 @@ async def serve(settings: Settings, ready: ReadyPipe) -> int | Successor:
         fault = from_os_error(error, doing=f"use the state root {settings.state_root}")
         return _failed(ready, code=fault.code, message=fault.message, hint=fault.hint)
     with start:
-        pool = ProviderPool()
+        pool, servers = ProviderPool(), McpPool()
         try:
-            make_agents = _agents_maker(pool)
+            make_agents = _agents_maker(pool, servers)
         except InvalidParams as invalid:
             return _failed(ready, code=invalid.code, message=invalid.message, hint=invalid.hint)
         end_traces = await _start_traces()
         daemon = Daemon(start, make_agents=make_agents, preload=pool.preload)
         try:
-            await daemon.run(ready)
+            async with servers.running():
+                await daemon.run(ready)
         finally:
             with trio.CancelScope(shield=True):
                 await pool.aclose()
@@ -112,12 +114,19 @@ def _failed(ready: ReadyPipe, *, code: str, message: str, hint: str) -> int:
     return row(code).exit
 
 
-def _agents_maker(pool: ProviderPool) -> MakeAgents:
+def _agents_maker(pool: ProviderPool, servers: McpPool) -> MakeAgents:
     """Raises InvalidParams when the environment has a key or base URL that cannot be one."""
     own = Credentials.from_environment(os.environ)
 
     def make(realm: Realm) -> Agents:
-        return RealmAgents(pool, realm.tools, settings=realm.settings.get, daemon_credentials=own)
+        return RealmAgents(
+            pool,
+            servers,
+            realm.tools,
+            realm_id=realm.realm_id,
+            settings=realm.settings.get,
+            daemon_credentials=own,
+        )
 
     return make
 

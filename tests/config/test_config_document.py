@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meerkatd.agent.realm_agents import AgentSettings
-from meerkatd.contract.config_document import RESERVED_SERVERS, json_schema, seconds
+from meerkatd.contract.config_document import RESERVED_SERVERS, json_schema
+from meerkatd.contract.duration import seconds
 from meerkatd.realms.config.check import ConfigFault, check_document
 from meerkatd.realms.config.secrets import SECRETS, redact, restore
 from meerkatd.realms.config.settings import agent_settings, layered, with_defaults

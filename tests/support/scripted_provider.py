@@ -29,6 +29,8 @@ from meerkatd.agent.tools.builtin import BuiltinTools
 from meerkatd.agent.tools.builtin.shell import ShellSettings
 from meerkatd.agent.tools.callback import CallbackTools
 from meerkatd.agent.tools.levels import level_of
+from meerkatd.agent.tools.mcp.pool import McpPool
+from meerkatd.agent.tools.mcp.realm import RealmServers
 from meerkatd.agent.tools.toolbox import DEFAULT_TIMEOUT_SECONDS, Toolbox
 from meerkatd.errors import MeerkatError
 
@@ -138,6 +140,10 @@ class ScriptedAgents:
             timeout=lambda name: DEFAULT_TIMEOUT_SECONDS,
         )
         return Toolbox([self._tools, builtin])
+
+    @property
+    def servers(self) -> RealmServers:
+        return RealmServers(McpPool(), realm_id="r", configured=dict)
 
     def defaults(self) -> AgentDefaults:
         return AgentDefaults(generation=4)

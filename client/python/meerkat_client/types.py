@@ -480,6 +480,22 @@ class CompactionFailed(TypedDict):
     reason: CompactionFailure
 
 
+class ToolConfigChange(TypedDict):
+    """`status` is `applied`, or `failed: ` and why."""
+
+    operation: Literal["add", "remove", "reload"]
+    target: str
+    status: str
+    persisted: bool
+
+
+class ToolConfigChanged(TypedDict):
+    """An MCP server of the turn came, went, cannot be used, or can be again."""
+
+    type: Literal["tool_config_changed"]
+    payload: ToolConfigChange
+
+
 class TruncationReason(TypedDict):
     kind: Literal["stream_lagged"]
     dropped: int
@@ -500,7 +516,7 @@ class ReplayedEvent(TypedDict):
     timestamp_ms: int
     source: EventSource
     session_id: str
-    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | StreamTruncated
+    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | StreamTruncated
 
 
 class EventPage(TypedDict):
@@ -733,6 +749,76 @@ class Initialized(TypedDict):
     backend: NotRequired[str]
     state_root: str
     limits: Limits
+
+
+class NamedMcpServer(TypedDict):
+    """The same with its name."""
+
+    command: NotRequired[str | None]
+    args: NotRequired[list[str]]
+    env: NotRequired[dict[str, str]]
+    cwd: NotRequired[str | None]
+    url: NotRequired[str | None]
+    headers: NotRequired[dict[str, str]]
+    startup_timeout: NotRequired[float | None]
+    name: NotRequired[str | None]
+
+
+class McpAdd(TypedDict):
+    """`mcp/add`: a server for one session, or with `persisted` for all of the realm. Its name stands in one of two"""
+
+    session_id: str
+    server_name: NotRequired[str | None]
+    server_config: NamedMcpServer
+    persisted: NotRequired[bool]
+
+
+class McpChanged(TypedDict):
+    """Result of `mcp/add`, `mcp/remove`, `mcp/reload`. `staged`: it counts from the next call of the model on."""
+
+    session_id: str
+    operation: Literal["add", "remove", "reload"]
+    server_name: NotRequired[str]
+    status: Literal["staged", "applied", "rejected"]
+    persisted: bool
+
+
+class McpList(TypedDict):
+    """`mcp/list`: the servers of a session, or those of the realm's config."""
+
+    session_id: NotRequired[str | None]
+
+
+class McpServerInfo(TypedDict):
+    """A server as it stands. `problem` says why it is not ready; `tools` are the names that a model sees."""
+
+    name: str
+    origin: Literal["config", "session"]
+    state: Literal["stopped", "starting", "ready", "waiting"]
+    problem: NotRequired[str]
+    tools: list[str]
+
+
+class McpServers(TypedDict):
+    """Result of `mcp/list`."""
+
+    servers: list[McpServerInfo]
+
+
+class McpReload(TypedDict):
+    """`mcp/reload`: end a server and start it again; all that the session has when none is named."""
+
+    session_id: str
+    server_name: NotRequired[str | None]
+    persisted: NotRequired[bool]
+
+
+class McpRemove(TypedDict):
+    """`mcp/remove`: the session has it no more, wherever it came from; with `persisted` the realm."""
+
+    session_id: str
+    server_name: str
+    persisted: NotRequired[bool]
 
 
 class ModelsCatalog(TypedDict):
@@ -1527,7 +1613,7 @@ class EventEnvelope(TypedDict):
     source: EventSource
     seq: int
     timestamp_ms: int
-    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | StreamTruncated
+    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | StreamTruncated
 
 
 class SessionEvent(TypedDict):

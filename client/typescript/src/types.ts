@@ -450,6 +450,20 @@ export interface CompactionFailed {
   reason: CompactionFailure;
 }
 
+/** `status` is `applied`, or `failed: ` and why. */
+export interface ToolConfigChange {
+  operation: "add" | "remove" | "reload";
+  target: string;
+  status: string;
+  persisted: boolean;
+}
+
+/** An MCP server of the turn came, went, cannot be used, or can be again. */
+export interface ToolConfigChanged {
+  type: "tool_config_changed";
+  payload: ToolConfigChange;
+}
+
 export interface TruncationReason {
   kind: "stream_lagged";
   dropped: number;
@@ -685,6 +699,79 @@ export interface Initialized {
   backend?: string;
   stateRoot: string;
   limits: Limits;
+}
+
+/** The same with its name. */
+export interface NamedMcpServer {
+  /** A program, by its name or its path; not both command and url. */
+  command?: string | null;
+  args?: string[];
+  /** Variables beside the few that every server gets; secrets. */
+  env?: Record<string, string>;
+  /** Where the command runs; default the workspace. */
+  cwd?: string | null;
+  /** Streamable HTTP. */
+  url?: string | null;
+  /** For every request to the URL; secrets. */
+  headers?: Record<string, string>;
+  /** How long a turn waits for it to be ready, before it goes on without. */
+  startupTimeout?: number | null;
+  name?: string | null;
+}
+
+/** `mcp/add`: a server for one session, or with `persisted` for all of the realm. Its name stands in one of two */
+export interface McpAdd {
+  /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
+  sessionId: string;
+  serverName?: string | null;
+  serverConfig: NamedMcpServer;
+  /** Write it into the realm's config instead. */
+  persisted?: boolean;
+}
+
+/** Result of `mcp/add`, `mcp/remove`, `mcp/reload`. `staged`: it counts from the next call of the model on. */
+export interface McpChanged {
+  sessionId: string;
+  operation: "add" | "remove" | "reload";
+  serverName?: string;
+  status: "staged" | "applied" | "rejected";
+  persisted: boolean;
+}
+
+/** `mcp/list`: the servers of a session, or those of the realm's config. */
+export interface McpList {
+  sessionId?: string | null;
+}
+
+/** A server as it stands. `problem` says why it is not ready; `tools` are the names that a model sees. */
+export interface McpServerInfo {
+  name: string;
+  origin: "config" | "session";
+  state: "stopped" | "starting" | "ready" | "waiting";
+  problem?: string;
+  tools: string[];
+}
+
+/** Result of `mcp/list`. */
+export interface McpServers {
+  servers: McpServerInfo[];
+}
+
+/** `mcp/reload`: end a server and start it again; all that the session has when none is named. */
+export interface McpReload {
+  /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
+  sessionId: string;
+  serverName?: string | null;
+  /** Of no effect: what is in the config is read before each turn. */
+  persisted?: boolean;
+}
+
+/** `mcp/remove`: the session has it no more, wherever it came from; with `persisted` the realm. */
+export interface McpRemove {
+  /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
+  sessionId: string;
+  serverName: string;
+  persisted?: boolean;
 }
 
 /** `models/catalog`. */
@@ -1533,6 +1620,7 @@ export type EventPayload =
   | CompactionStarted
   | CompactionCompleted
   | CompactionFailed
+  | ToolConfigChanged
   | StreamTruncated;
 
 export type Message =
@@ -1561,6 +1649,10 @@ export interface Methods {
   "events/list_since": { params: EventsListSince; result: EventPage };
   "events/snapshot": { params: EventsSnapshot; result: EventsSnapshotResult };
   "initialize": { params: Initialize; result: Initialized };
+  "mcp/add": { params: McpAdd; result: McpChanged };
+  "mcp/list": { params: McpList; result: McpServers };
+  "mcp/reload": { params: McpReload; result: McpChanged };
+  "mcp/remove": { params: McpRemove; result: McpChanged };
   "models/catalog": { params: ModelsCatalog; result: Catalog };
   "realm/backup": { params: RealmBackup; result: RealmCopied };
   "realm/create": { params: RealmCreate; result: RealmDetails };

@@ -1,9 +1,10 @@
 """A realm's way to models and tools: what `sessions` needs to build the agent of a turn."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..contract.event import EventPayload
 from ..contract.tool import ToolLevel
 from .context import CompactionSettings
 from .credentials import Credentials
@@ -14,6 +15,8 @@ from .port import Provider
 from .prices import Price
 from .structured import DEFAULT_RETRIES
 from .tools.builtin.tasks import TaskList
+from .tools.mcp.realm import RealmServers
+from .tools.mcp.spec import ServerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,16 @@ class ToolScope:
         level: of the built-in ones; None where nobody has chosen any.
         workspace: the folder for files, absolute and without links; None for none.
         tasks: the session's task list.
+        servers: MCP servers of the session's own, by name; None for one of the config that it does not want. Asked
+            before each call of the model.
+        emit: publishes an event.
     """
 
     level: ToolLevel | None
     workspace: str | None
     tasks: TaskList
+    servers: Callable[[], Mapping[str, ServerSpec | None]]
+    emit: Callable[[EventPayload], Any]
 
 
 class Agents(Protocol):
@@ -61,6 +69,9 @@ class Agents(Protocol):
     def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
         """The tools of one turn, which the model of `endpoint` is going to use."""
         ...
+
+    @property
+    def servers(self) -> RealmServers: ...
 
     def defaults(self) -> AgentDefaults: ...
 

@@ -6,6 +6,7 @@ The loop knows no store and no session. What it has to write ahead goes to a `Le
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -55,6 +56,14 @@ class ToolOutcome:
 
 class ToolBox(Protocol):
     """The tools of a turn."""
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Held while the turn runs: what the tools need stays there."""
+        ...
+
+    async def refresh(self) -> None:
+        """Before a call of the model: take in what has changed about the tools. Bounded, and no failure of the turn."""
+        ...
 
     def specs(self) -> Sequence[ToolSpec]: ...
 
@@ -123,7 +132,8 @@ class AgentRun:
             BudgetExhausted: the next step does not fit into what the turn may spend.
         """
         with self.meter.running():
-            await self._run()
+            async with self.tools.opened():
+                await self._run()
 
     async def _run(self) -> None:
         while True:
@@ -162,6 +172,7 @@ class AgentRun:
     async def _ask(self) -> AssistantMessage:
         if self.boundary is not None:
             self.output.extend(await self.boundary())
+        await self.tools.refresh()
         if self.context is not None:
             await self.context.make_room(self.request, self.ask_aside)
         request = replace(self.request, tools=self.tools.specs())

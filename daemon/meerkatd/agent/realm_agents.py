@@ -14,6 +14,10 @@ from .providers import RetryPolicy, Timeouts
 from .tools.builtin import BuiltinTools
 from .tools.callback import CallbackTools
 from .tools.levels import level_of
+from .tools.mcp.pool import McpPool
+from .tools.mcp.realm import RealmServers
+from .tools.mcp.source import McpTools
+from .tools.mcp.spec import ServerSpec
 from .tools.settings import ToolSettings
 from .tools.toolbox import Toolbox
 
@@ -40,6 +44,7 @@ class RealmAgents:
     """`agents.Agents` for one realm.
 
     Args:
+        servers: of all realms.
         callbacks: the tools of the realm's clients.
         settings: asked at each use, so that a config that changed counts from the next turn on.
         daemon_credentials: of the daemon's own environment; the last resort.
@@ -48,12 +53,17 @@ class RealmAgents:
     def __init__(
         self,
         pool: ProviderPool,
+        servers: McpPool,
         callbacks: CallbackTools,
         *,
+        realm_id: str,
         settings: Callable[[], AgentSettings],
         daemon_credentials: Credentials,
     ) -> None:
         self._pool = pool
+        self._server_pool = servers
+        self._realm_id = realm_id
+        self.servers = RealmServers(servers, realm_id=realm_id, configured=lambda: settings().tools.servers)
         self._callbacks = callbacks
         self._settings = settings
         self._daemon_credentials = daemon_credentials
@@ -67,7 +77,21 @@ class RealmAgents:
             shell=lambda: self._settings().tools.shell,
             timeout=lambda name: self._settings().tools.timeout_of(name),
         )
-        return Toolbox([self._callbacks, builtin])
+        servers = McpTools(
+            self._server_pool,
+            realm_id=self._realm_id,
+            workspace=scope.workspace,
+            wanted=lambda: self._wanted(scope),
+            timeout=lambda name: self._settings().tools.timeout_of(name),
+            emit=scope.emit,
+        )
+        return Toolbox([self._callbacks, builtin], servers=servers)
+
+    def _wanted(self, scope: ToolScope) -> dict[str, ServerSpec]:
+        """The MCP servers of a turn: its session's own, and those of the config unless it chose to have nothing."""
+        chosen = scope.level or self.defaults().tools
+        merged = {**({} if chosen == "none" else self._settings().tools.servers), **scope.servers()}
+        return {name: spec for name, spec in merged.items() if spec is not None}
 
     def defaults(self) -> AgentDefaults:
         return self._settings().defaults

@@ -8,7 +8,6 @@ Nothing may be null, for TOML has no null: a key that is not wanted is left out.
 
 import math
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,14 +22,13 @@ from pydantic import (
 
 from .base import JsonObject, ShortText, Text
 from .budget import BudgetDollars, BudgetDuration, BudgetTokens, BudgetToolCalls, DollarsPerMillion
-from .duration import SCHEMA as DURATION_SCHEMA
-from .duration import seconds
+from .config_values import BaseUrl, CallLimit, FilePath, Limit, Pause, Secret
+from .mcp import McpServerConfig
+from .mcp import ServerName as McpServerName
 from .session import MAX_RECENT_TURNS
 from .tool import ToolLevel, ToolName
 from .turn import OutputRetries
 
-# Longer waits than a day are mistakes of a unit.
-MAX_SECONDS = 86_400.0
 # No provider's answer is longer.
 MAX_TOKENS = 10_000_000
 # A turn that calls the model more often than this does not end at all.
@@ -45,35 +43,9 @@ MAX_SERVERS = 100
 # Names of tools with a rule of their own.
 MAX_TOOL_RULES = 200
 MAX_PRICES = 1000
-# Room for a signed token as a key; a key of a few KiB has to fit into an HTTP header.
-MAX_KEY_CHARS = 8192
 
 # What a model's name may begin with already has a meaning there.
 RESERVED_SERVERS = frozenset(("anthropic", "openai", "gemini", "local", "self_hosted"))
-
-
-def _seconds_or_disabled(value: Any) -> float:
-    return math.inf if value == "disabled" else seconds(value)
-
-
-def _limit(value: float) -> float:
-    if not 0 < value <= MAX_SECONDS:
-        raise ValueError(f"must be more than 0 and at most {MAX_SECONDS:g} seconds")
-    return value
-
-
-def _limit_or_none(value: float) -> float:
-    return value if value == math.inf else _limit(value)
-
-
-def _pause(value: float) -> float:
-    return value if value == 0 else _limit(value)
-
-
-_CALL_SCHEMA: dict[str, Any] = {
-    "anyOf": [*DURATION_SCHEMA["anyOf"], {"const": "disabled"}],
-    "description": 'The whole call of a model; "disabled" (the default) for no limit.',
-}
 
 
 def _tokens_or_disabled(value: Any) -> Any:
@@ -97,32 +69,6 @@ CompactThreshold = Annotated[
         }
     ),
 ]
-Limit = Annotated[float, BeforeValidator(seconds), AfterValidator(_limit), WithJsonSchema(DURATION_SCHEMA)]
-Pause = Annotated[float, BeforeValidator(seconds), AfterValidator(_pause), WithJsonSchema(DURATION_SCHEMA)]
-CallLimit = Annotated[
-    float, BeforeValidator(_seconds_or_disabled), AfterValidator(_limit_or_none), WithJsonSchema(_CALL_SCHEMA)
-]
-
-
-def _header_text(text: str) -> str:
-    # It travels in an HTTP header. The message must not repeat a secret.
-    if not text.strip() or text != text.strip() or not (text.isascii() and text.isprintable()):
-        raise ValueError("must be printable ASCII characters without spaces around them")
-    return text
-
-
-def _url(text: str) -> str:
-    _header_text(text)
-    try:
-        parts = urlsplit(text)
-        hostname, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("must be a URL such as https://host/path") from None
-    if parts.scheme not in ("http", "https") or not hostname or " " in text:
-        raise ValueError("must be a URL that begins with http:// or https://")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not contain a user name or password: a URL is shown, a key is not")
-    return text
 
 
 def _server_name(name: str) -> str:
@@ -131,23 +77,10 @@ def _server_name(name: str) -> str:
     return name
 
 
-def _path(text: str) -> str:
-    if not text.startswith(("/", "~/")):
-        raise ValueError("must be an absolute path, or one that begins with ~/")
-    return text
-
-
-Secret = Annotated[
-    str,
-    AfterValidator(_header_text),
-    Field(max_length=MAX_KEY_CHARS, json_schema_extra={"writeOnly": True}),
-]
-BaseUrl = Annotated[str, AfterValidator(_url), Field(max_length=2000)]
 ServerName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_server_name)
 ]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,200}$")]
-FilePath = Annotated[Text, AfterValidator(_path), Field(max_length=4096)]
 
 
 class Section(BaseModel):
@@ -307,6 +240,14 @@ class PriceSection(Section):
     cache_write: DollarsPerMillion | None = Field(default=None, description="Input that went to a cache; as input.")
 
 
+class McpSection(Section):
+    """Servers whose tools every session of the realm has."""
+
+    servers: Annotated[dict[McpServerName, McpServerConfig], Field(max_length=MAX_SERVERS)] = Field(
+        default_factory=dict
+    )
+
+
 class ConfigDocument(Section):
     """The whole document; every key is optional."""
 
@@ -317,6 +258,7 @@ class ConfigDocument(Section):
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     tools: ToolsSection = Field(default_factory=ToolsSection)
     shell: ShellSection = Field(default_factory=ShellSection)
+    mcp: McpSection = Field(default_factory=McpSection)
     budget: BudgetSection = Field(default_factory=BudgetSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     prices: Annotated[dict[ModelName, PriceSection], Field(max_length=MAX_PRICES)] = Field(default_factory=dict)

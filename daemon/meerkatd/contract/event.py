@@ -137,6 +137,22 @@ class BudgetWarning(TypedDict):
     scope: Literal["turn", "session", "realm"]
 
 
+class ToolConfigChange(TypedDict):
+    """`status` is `applied`, or `failed: ` and why."""
+
+    operation: Literal["add", "remove", "reload"]
+    target: str
+    status: str
+    persisted: bool
+
+
+class ToolConfigChanged(TypedDict):
+    """An MCP server of the turn came, went, cannot be used, or can be again."""
+
+    type: Literal["tool_config_changed"]
+    payload: ToolConfigChange
+
+
 class RetryPlan(TypedDict):
     attempt: int
     max_retries: int
@@ -233,6 +249,7 @@ EventPayload = (
     | CompactionStarted
     | CompactionCompleted
     | CompactionFailed
+    | ToolConfigChanged
     | StreamTruncated
 )
 

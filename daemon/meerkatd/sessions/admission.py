@@ -36,6 +36,7 @@ from .metering import Allowance, Metering
 from .prompts import system_prompt
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
+from .servers import servers_of
 from .session import Session
 from .structured import structured_output
 from .tasks import SessionTasks
@@ -298,7 +299,11 @@ class Admission:
         defaults = self._agents.defaults()
         meta = session.meta
         scope = ToolScope(
-            level=options.tools or meta.tools, workspace=meta.workspace, tasks=SessionTasks(store, session)
+            level=options.tools or meta.tools,
+            workspace=meta.workspace,
+            tasks=SessionTasks(store, session),
+            servers=lambda: servers_of(session.meta),
+            emit=session.events.append,
         )
 
         async def boundary() -> Sequence[Message]:

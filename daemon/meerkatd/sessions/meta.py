@@ -1,7 +1,7 @@
 """What a session was built with: the document that the store keeps beside its counters."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class SessionMeta:
         additional_instructions: said with the system prompt of each turn.
         tools: level of its built-in tools; None for the config's.
         workspace: the folder of its tools for files.
+        mcp: its own MCP servers, as they were described; None for one of the config that it does not want.
         tasks: its task list.
         compaction: the summary that stands for the older part of what the model sees.
         staged: the prompt of a deferred session until its first turn takes it.
@@ -46,6 +47,7 @@ class SessionMeta:
     additional_instructions: Sequence[str] = ()
     tools: ToolLevel | None = None
     workspace: str | None = None
+    mcp: Mapping[str, dict[str, Any] | None] = field(default_factory=dict)
     tasks: Sequence[Task] = ()
     turn_limits: dict[str, int] = field(default_factory=dict)
     session_limits: dict[str, int] = field(default_factory=dict)

@@ -5,7 +5,7 @@ per session, one request per idempotency key) is a check and a set with no await
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -13,6 +13,7 @@ from typing import cast
 import trio
 
 from ..agent.agents import Agents
+from ..agent.tools.mcp.spec import ServerSpec
 from ..contract.message import Content, Message
 from ..contract.session import SessionInfo, SessionSummary
 from ..contract.turn import Holder, TurnInfo
@@ -31,6 +32,7 @@ from .live import LiveSessions, no_session
 from .meta import SessionMeta
 from .recovery import Unsettled, not_written
 from .request import AgentOptions, Caller, KeyedRequest
+from .servers import Servers, change_servers, servers_of
 from .session import Session
 from .transcript import TranscriptMemory
 from .turn import Turn
@@ -267,6 +269,18 @@ class Sessions:
                 # Only what was changed: a turn may have been committed meanwhile.
                 session.row = replace(session.row, labels=kept, updated_ms=max(at_ms, session.row.updated_ms))
             return session.row
+
+    async def change_servers(self, session_id: SessionId, change: Callable[[Servers], Servers]) -> None:
+        """See `servers.change_servers`. Raises SessionNotFound, too."""
+        store = await self._existing(session_id)
+        async with self._live.hold(session_id) as session:
+            await change_servers(store, session, change)
+
+    async def servers(self, session_id: SessionId) -> tuple[Mapping[str, ServerSpec | None], str | None]:
+        """The session's own MCP servers, and its workspace. Raises SessionNotFound."""
+        await self._existing(session_id)
+        async with self._live.hold(session_id) as session:
+            return servers_of(session.meta), session.meta.workspace
 
     # -- reads ----------------------------------------------------------------------------------------------------
 

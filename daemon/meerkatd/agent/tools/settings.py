@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from .builtin.shell import ShellSettings
 from .callback import CALLBACK_TIMEOUT_SECONDS
+from .mcp.spec import ServerSpec
 from .toolbox import DEFAULT_TIMEOUT_SECONDS
 
 
@@ -15,12 +16,14 @@ class ToolSettings:
     Attributes:
         callback_timeout: seconds that a client may take for one of its tools.
         default_timeout: seconds for a call of any other tool.
+        servers: the MCP servers of the realm, by name.
         timeouts: seconds for the tools of these names, whoever carries them out.
     """
 
     callback_timeout: float = CALLBACK_TIMEOUT_SECONDS
     default_timeout: float = DEFAULT_TIMEOUT_SECONDS
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    servers: Mapping[str, ServerSpec] = field(default_factory=dict)
     shell: ShellSettings = field(default_factory=ShellSettings)
 
     def timeout_of(self, name: str) -> float:

@@ -9,7 +9,8 @@ model is told of.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import trio
@@ -18,6 +19,7 @@ from ...errors import MeerkatError
 from ...ids import uuid7
 from ..loop import ToolOutcome
 from ..port import ToolSpec
+from .mcp.source import McpTools
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,26 @@ class Toolbox:
 
     Args:
         sources: the first one that has a name has it.
+        servers: those of MCP servers, the last of the sources.
     """
 
-    def __init__(self, sources: Sequence[ToolSource]) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sequence[ToolSource], *, servers: McpTools | None = None) -> None:
+        self._sources = [*sources, servers] if servers is not None else sources
+        self._servers = servers
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """See `loop.ToolBox`."""
+        if self._servers is None:
+            yield
+            return
+        async with self._servers.opened():
+            yield
+
+    async def refresh(self) -> None:
+        """See `loop.ToolBox`."""
+        if self._servers is not None:
+            await self._servers.refresh()
 
     def specs(self) -> Sequence[ToolSpec]:
         return [spec for spec, _ in self._offers().values()]

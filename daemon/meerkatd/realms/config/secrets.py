@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # Paths of all secrets; `*` is any name. A test compares them with the schema.
-SECRETS: tuple[tuple[str, ...], ...] = (("providers", "api_keys", "*"), ("servers", "*", "api_key"))
+SECRETS: tuple[tuple[str, ...], ...] = (
+    ("providers", "api_keys", "*"),
+    ("servers", "*", "api_key"),
+    ("mcp", "servers", "*", "env", "*"),
+    ("mcp", "servers", "*", "headers", "*"),
+)
 SHOWN: Mapping[str, bool] = {"secret": True, "set": True}
 
 

@@ -19,6 +19,7 @@ from ...agent.providers import RetryPolicy, Timeouts
 from ...agent.realm_agents import AgentSettings
 from ...agent.tools.builtin.shell import MARGIN_SECONDS, ShellSettings
 from ...agent.tools.builtin.shell import MAX_SECONDS as MAX_SHELL_SECONDS
+from ...agent.tools.mcp.spec import ServerSpec
 from ...agent.tools.settings import ToolSettings
 from ...contract.budget import amounts
 from ...contract.config_document import ConfigDocument, PriceSection
@@ -138,6 +139,7 @@ def _tool_settings(document: ConfigDocument) -> ToolSettings:
     tools, shell = document.tools, document.shell
     settings = ToolSettings(
         timeouts=tools.tool_timeouts,
+        servers={name: ServerSpec.of(name, server) for name, server in document.mcp.servers.items()},
         **_given(callback_timeout=tools.callback_timeout, default_timeout=tools.default_timeout),
     )
     longest = max(MARGIN_SECONDS, min(MAX_SHELL_SECONDS, settings.timeout_of("shell") - MARGIN_SECONDS))

@@ -44,6 +44,21 @@ def from_patch(patch: dict[str, Any]) -> Change:
     return change
 
 
+def from_mcp_server(name: str, server: dict[str, Any] | None) -> Change:
+    """Put one MCP server in, in place of what has its name, or take it out."""
+
+    def change(base: ConfigVersion) -> str:
+        wanted = deepcopy(dict(base.plain))
+        servers = wanted.setdefault("mcp", {}).setdefault("servers", {})
+        servers.pop(name, None)
+        if server is not None:
+            servers[name] = server
+        check_document(wanted)
+        return rewrite(base.text, wanted)
+
+    return change
+
+
 def _with_secrets(wanted: dict[str, Any], base: ConfigVersion) -> dict[str, Any]:
     try:
         restored: dict[str, Any] = restore(wanted, base.plain)
