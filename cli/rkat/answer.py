@@ -99,6 +99,11 @@ class AnswerView:
     def _on_tool_execution_timed_out(self, payload: dict[str, Any]) -> None:
         self._aside(f"← {payload['name']} timed out after {payload['timeout_ms']} ms")
 
+    def _on_tool_config_changed(self, payload: dict[str, Any]) -> None:
+        change = payload["payload"]
+        if change["status"].startswith("failed: "):
+            self._say(f"the MCP server {change['target']} is not there: {change['status'].removeprefix('failed: ')}")
+
     def _on_retrying(self, payload: dict[str, Any]) -> None:
         plan, failure = payload["retry"]["plan"], payload["retry"]["failure"]
         self._say(

@@ -116,7 +116,30 @@ EFFECTS: list[Effect] = [
     ("timeouts.call", {"timeouts": {"call": "2m"}}, lambda s: s.timeouts.call, 120.0),
     ("timeouts.idle", {"timeouts": {"idle": 5}}, lambda s: s.timeouts.idle, 5.0),
     ("timeouts.connect", {"timeouts": {"connect": "1.5s"}}, lambda s: s.timeouts.connect, 1.5),
-    ("tools.callback_timeout", {"tools": {"callback_timeout": "7s"}}, lambda s: s.callback_timeout, 7.0),
+    ("tools.callback_timeout", {"tools": {"callback_timeout": "7s"}}, lambda s: s.tools.callback_timeout, 7.0),
+    ("tools.default_timeout", {"tools": {"default_timeout": "7s"}}, lambda s: s.tools.timeout_of("any"), 7.0),
+    ("tools.tool_timeouts.*", {"tools": {"tool_timeouts": {"a": 7}}}, lambda s: s.tools.timeout_of("a"), 7.0),
+    ("tools.level", {"tools": {"level": "full"}}, lambda s: s.defaults.tools, "full"),
+    ("shell.program", {"shell": {"program": "/bin/zsh"}}, lambda s: s.tools.shell.program, "/bin/zsh"),
+    ("shell.timeout", {"shell": {"timeout": 7}}, lambda s: s.tools.shell.timeout, 7.0),
+    *(
+        (
+            f"mcp.servers.*.{key}",
+            {"mcp": {"servers": {"one": {**base, name: value}}}},
+            lambda s, name=name: getattr(s.tools.servers.get("one"), name, None),
+            tuple(value) if isinstance(value, list) else value,
+        )
+        for key, base, value in (
+            ("command", {}, "run"),
+            ("args", {"command": "run"}, ["x"]),
+            ("env.*", {"command": "run"}, {"A": "b"}),
+            ("cwd", {"command": "run"}, "/tmp"),
+            ("url", {}, "http://127.0.0.1:1/mcp"),
+            ("headers.*", {"url": "http://127.0.0.1:1/mcp"}, {"A": "b"}),
+            ("startup_timeout", {"command": "run"}, 3.0),
+        )
+        for name in (key.removesuffix(".*"),)
+    ),
     ("budget.max_tokens", {"budget": {"max_tokens": 9}}, lambda s: s.defaults.turn_limits.tokens, 9),
     ("budget.max_duration", {"budget": {"max_duration": "2s"}}, lambda s: s.defaults.turn_limits.time, 2000),
     ("budget.max_tool_calls", {"budget": {"max_tool_calls": 0}}, lambda s: s.defaults.turn_limits.tool_calls, 0),
@@ -160,11 +183,9 @@ def test_no_key_of_the_schema_is_without_an_effect():
 
 def test_the_secrets_are_those_that_the_schema_calls_write_only():
     marked = {path for path, node in leaves(json_schema()) if node.get("writeOnly")}
-    listed = {
-        tuple(part if part != "*" or place == 1 else name for place, part in enumerate(pattern))
-        for pattern in SECRETS
-        for name in ("anthropic", "openai", "gemini")
-    }
+    # The providers are known by name; elsewhere `*` stands for any.
+    names = {"providers": ("anthropic", "openai", "gemini")}
+    listed = {(*pattern[:-1], name) for pattern in SECRETS for name in names.get(pattern[0], pattern[-1:])}
     assert marked == listed
 
 
@@ -175,9 +196,10 @@ def leaves(schema: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, 
         if "properties" in node:
             for name, each in node["properties"].items():
                 yield from walk(each, (*path, name))
-        elif isinstance(names := node.get("additionalProperties") or node.get("patternProperties"), dict):
-            inner = names if "$ref" in names else next(iter(names.values()))
-            yield from walk(inner, (*path, "*"))
+        elif isinstance(each := node.get("additionalProperties"), dict):
+            yield from walk(each, (*path, "*"))
+        elif "patternProperties" in node:
+            yield from walk(next(iter(node["patternProperties"].values())), (*path, "*"))
         else:
             yield path, node
 

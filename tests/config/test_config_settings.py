@@ -1,5 +1,6 @@
 """What turns get of the config: at each use, from the user's file and the realm's, and nothing while one is broken."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from meerkatd.agent.port import ModelRequest, ToolSpec
 from meerkatd.agent.provider_pool import ProviderPool
 from meerkatd.agent.realm_agents import AgentSettings, RealmAgents
 from meerkatd.agent.tools.callback import CallbackTools
+from meerkatd.agent.tools.mcp.pool import McpPool
+from meerkatd.agent.tools.toolbox import Toolbox
 from meerkatd.errors import AgentError, ConfigInvalid, MeerkatError, PermissionDenied, RealmDamaged
 from meerkatd.realms.config.settings import MAX_PROMPT_BYTES, RealmSettings
 from meerkatd.realms.config.user import UserConfig
@@ -32,7 +35,12 @@ class Place:
         self.user_path = root / "user.toml"
         self.settings = RealmSettings(self.cell, UserConfig(str(self.user_path)))
         self.agents = RealmAgents(
-            ProviderPool(), CallbackTools(), settings=self.settings.get, daemon_credentials=Credentials()
+            ProviderPool(),
+            McpPool(),
+            CallbackTools(),
+            realm_id="r",
+            settings=self.settings.get,
+            daemon_credentials=Credentials(),
         )
 
     def choose(self, name: str | None = None, credentials: Credentials = NOBODY) -> Any:
@@ -173,13 +181,16 @@ def test_the_users_config_is_found_by_its_rule():
 
 
 class OneTool:
-    """A tool box whose calls wait, and that knows how many of them do."""
+    """A tool whose calls wait, and that knows how many of them do."""
 
     def __init__(self) -> None:
         self.running = self.most = 0
 
-    def specs(self) -> list[Any]:
-        return []
+    def specs(self) -> list[ToolSpec]:
+        return [ToolSpec(name="t", description="", input_schema={})]
+
+    def timeout(self, name: str) -> float:
+        return math.inf
 
     async def call(self, name: str, arguments: dict[str, Any], *, call_id: str) -> ToolOutcome:
         self.running += 1
@@ -204,7 +215,7 @@ def run_of(provider: Any, tools: Any, **limits: int) -> AgentRun:
     return AgentRun(
         provider=provider,
         request=ModelRequest(model="m", messages=[]),
-        tools=tools,
+        tools=Toolbox([tools]),
         ledger=NoLedger(),
         meter=Unmetered(),
         emit=lambda payload: None,
@@ -243,7 +254,7 @@ async def test_a_callback_tool_is_given_as_long_as_the_config_says_right_now():
             given.append(timeout)
             raise TimeoutError
 
-    tools = CallbackTools(timeout=lambda: next(limits))
+    tools = CallbackTools(timeout=lambda name: next(limits))
     tools.register([ToolSpec(name="t", description="", input_schema={})], Host())
     outcomes = [await tools.call("t", {}, call_id="c") for _ in range(2)]
     assert given == [7.0, 8.0]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         ConfigEnvelope,
         ContextInjected,
         ExternalEventOutcome,
+        McpChanged,
+        McpServerInfo,
         SessionCompacted,
         SessionForked,
         UsageReport,
@@ -168,6 +170,31 @@ def patch_config(
 
 def usage(options: UsageOptions) -> "Ask[UsageReport]":
     return Ask("usage/read", _given({**options}), lambda result: cast("UsageReport", result))
+
+
+def mcp_add(session_id: str, server_name: str, server_config: Mapping[str, Any], persisted: bool) -> "Ask[McpChanged]":
+    params = {
+        "session_id": session_id,
+        "server_name": server_name,
+        "server_config": dict(server_config),
+        "persisted": persisted,
+    }
+    return Ask("mcp/add", params, lambda result: cast("McpChanged", result))
+
+
+def mcp_remove(session_id: str, server_name: str, persisted: bool) -> "Ask[McpChanged]":
+    params = {"session_id": session_id, "server_name": server_name, "persisted": persisted}
+    # Asked again it would be refused: there is no such server any more.
+    return Ask("mcp/remove", params, lambda result: cast("McpChanged", result), repeatable=False)
+
+
+def mcp_reload(session_id: str, server_name: str | None) -> "Ask[McpChanged]":
+    params = _given({"session_id": session_id, "server_name": server_name})
+    return Ask("mcp/reload", params, lambda result: cast("McpChanged", result))
+
+
+def mcp_list(session_id: str | None) -> "Ask[list[McpServerInfo]]":
+    return Ask("mcp/list", _given({"session_id": session_id}), lambda result: result["servers"])
 
 
 def models_catalog() -> Ask[ModelsCatalog]:

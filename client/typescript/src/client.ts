@@ -27,6 +27,9 @@ import type {
   ExternalEventOutcome,
   Initialized,
   Methods,
+  McpChanged,
+  McpServerInfo,
+  NamedMcpServer,
   SessionCreate,
   SessionHistory,
   SessionInfo,
@@ -201,6 +204,31 @@ export class MeerkatClient {
   /** What calls of models used and cost: `rows` by day, or as asked, and their `total`. */
   readUsage(options: UsageRead = {}): Promise<UsageReport> {
     return this.#connected.call("usage/read", { ...options });
+  }
+
+  /** Give a session an MCP server; with `persisted` it is the realm's, for all sessions. */
+  mcpAdd(
+    sessionId: string,
+    serverName: string,
+    serverConfig: NamedMcpServer,
+    options: { persisted?: boolean } = {},
+  ): Promise<McpChanged> {
+    return this.#connected.call("mcp/add", { sessionId, serverName, serverConfig, ...options });
+  }
+
+  /** Take an MCP server from a session, wherever it came from; with `persisted` from the realm. */
+  mcpRemove(sessionId: string, serverName: string, options: { persisted?: boolean } = {}): Promise<McpChanged> {
+    return this.#connected.call("mcp/remove", { sessionId, serverName, ...options });
+  }
+
+  /** End an MCP server of a session and start it again; all of them when none is named. */
+  mcpReload(sessionId: string, serverName?: string): Promise<McpChanged> {
+    return this.#connected.call("mcp/reload", serverName === undefined ? { sessionId } : { sessionId, serverName });
+  }
+
+  /** The MCP servers of a session, or those of the realm's config, and how they are. */
+  async mcpList(sessionId?: string): Promise<McpServerInfo[]> {
+    return (await this.#connected.call("mcp/list", sessionId === undefined ? {} : { sessionId })).servers;
   }
 
   getModelsCatalog(): Promise<Catalog> {

@@ -278,13 +278,19 @@ class AgentRun:
             for block in blocks:
                 malformed = malformed_args(block)
                 if malformed is None:
-                    nursery.start_soon(self._carry_out_one, block["data"], limiter)
+                    await self._begin(block["data"], limiter, nursery)
                 else:
                     self._note(block["data"], _not_json(malformed), duration_ms=0)
         self._settle_tools()
 
-    async def _carry_out_one(self, call: ToolUseData, limiter: trio.CapacityLimiter) -> None:
-        async with limiter:
+    async def _begin(self, call: ToolUseData, limiter: trio.CapacityLimiter, nursery: trio.Nursery) -> None:
+        """Run a call as soon as there is room. Calls begin in their order: one at a time is one after another."""
+        room = object()
+        await limiter.acquire_on_behalf_of(room)
+        nursery.start_soon(self._carry_out_one, call, lambda: limiter.release_on_behalf_of(room))
+
+    async def _carry_out_one(self, call: ToolUseData, release: Callable[[], None]) -> None:
+        try:
             await self.ledger.started(call["id"])
             self._started.add(call["id"])
             self.emit({"type": "tool_execution_started", "id": call["id"], "name": call["name"]})
@@ -294,6 +300,8 @@ class AgentRun:
             self._note(call, outcome, duration_ms=round((trio.current_time() - begun) * 1000))
             with trio.CancelScope(shield=True):
                 await self.ledger.ended(call["id"], outcome)
+        finally:
+            release()
 
     def _note(self, call: ToolUseData, outcome: ToolOutcome, *, duration_ms: int) -> None:
         self._results[call["id"]] = {

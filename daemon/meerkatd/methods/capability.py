@@ -10,6 +10,9 @@ CAPABILITIES: dict[str, str] = {
     "streaming": "Events of a turn while it runs, and streams of any session from any cursor",
     "structured_output": "Answers that are JSON and fit a schema, asked for again when they do not",
     "session_compaction": "Contexts that near the model's window are summarised, or on demand",
+    "builtins": "Built-in tools that read, write and search the workspace's files, and a task list, by level",
+    "shell": "A shell in the workspace, at the level `full`",
+    "mcp_live": "Tools of MCP servers, of the realm's config and of single sessions",
     "session_store": "Sessions are stored durably, and shared by every client of their realm",
 }
 

@@ -35,7 +35,7 @@ STORE_PROBE_SECONDS = 2.0
 FEATURES: RuntimeFeatures = {
     "runtime_backed_sessions": True,
     "mobs": False,
-    "mcp_live": False,
+    "mcp_live": True,
     "comms": False,
     "blobs": True,
     "session_events": True,

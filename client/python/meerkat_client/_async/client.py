@@ -16,7 +16,16 @@ from .streams import EventStream, EventSubscription
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from ..types import BlobContent, ConfigEnvelope, ContextInjected, ExternalEventOutcome, Initialized, UsageReport
+    from ..types import (
+        BlobContent,
+        ConfigEnvelope,
+        ContextInjected,
+        ExternalEventOutcome,
+        Initialized,
+        McpChanged,
+        McpServerInfo,
+        UsageReport,
+    )
 
 Handler = Callable[[dict[str, Any]], Awaitable[str | list[dict[str, Any]]]]
 H = TypeVar("H", bound=Handler)
@@ -258,6 +267,27 @@ class MeerkatClient:
     async def read_usage(self, **options: Unpack[UsageOptions]) -> "UsageReport":
         """What calls of models used and cost: `rows` by day, or as asked, and their `total`."""
         return await self._link.ask(requests.usage(options))
+
+    async def mcp_add(
+        self, session_id: str, server_name: str, server_config: Mapping[str, Any], *, persisted: bool = False
+    ) -> "McpChanged":
+        """Give a session an MCP server: `{"command", "args", "env", "cwd"}` or `{"url", "headers"}`.
+
+        Its tools are there from the next call of the model on. With `persisted` it is the realm's, for all sessions.
+        """
+        return await self._link.ask(requests.mcp_add(session_id, server_name, server_config, persisted))
+
+    async def mcp_remove(self, session_id: str, server_name: str, *, persisted: bool = False) -> "McpChanged":
+        """Take an MCP server from a session, wherever it came from; with `persisted` from the realm."""
+        return await self._link.ask(requests.mcp_remove(session_id, server_name, persisted))
+
+    async def mcp_reload(self, session_id: str, server_name: str | None = None) -> "McpChanged":
+        """End an MCP server of a session and start it again; all of them when none is named."""
+        return await self._link.ask(requests.mcp_reload(session_id, server_name))
+
+    async def mcp_list(self, session_id: str | None = None) -> "list[McpServerInfo]":
+        """The MCP servers of a session, or those of the realm's config, and how they are."""
+        return await self._link.ask(requests.mcp_list(session_id))
 
     async def get_models_catalog(self) -> ModelsCatalog:
         """Models known by name, and which can be used."""

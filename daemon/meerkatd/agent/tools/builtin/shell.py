@@ -39,7 +39,7 @@ class ShellSettings:
 
     program: str | None = None
     timeout: float = DEFAULT_SECONDS
-    max_timeout: float = MAX_SECONDS
+    max_timeout: float = 600.0 - MARGIN_SECONDS
 
 
 class Shell(Arguments):
