@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import cbor2
 import trio
 import trio_websocket
+from tests.behaviours.mcp_door import open_mcp_door
 
 from meerkat_client.wire.version import CONTRACT_VERSION
 from rkat_shims.rpc.loop import Loop
 from rkat_shims.rpc.options import Options
 
 # What the daemon's own doors are called, and the ways that lead through something of ours.
-SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc")
+SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp")
 
 
 class Refused(Exception):
@@ -150,7 +151,8 @@ _THREADS = trio.CapacityLimiter(200)
 
 
 class Ways:
-    """The ways into one daemon: `framed`, `ws-cbor` and `ws-json` by its socket, `tcp` by a door, `rpc` by `rkat-rpc`.
+    """The ways into one daemon: `framed`, `ws-cbor` and `ws-json` by its socket, `tcp` by a door, `rpc` and
+    `mcp` by `rkat-rpc` and `rkat-mcp`.
 
     A context manager; the door on TCP is open while it is.
     """
@@ -189,6 +191,9 @@ class Ways:
                     yield lines
                 finally:
                     await lines.aclose()
+        elif surface == "mcp":
+            async with open_mcp_door(self._state_root) as agents:
+                yield agents
         elif surface == "tcp":
             door = await self.web()
             protocols = ["meerkat.v1.json", f"meerkat.token.{door['token']}"]

@@ -24,7 +24,7 @@ class House:
 
     Attributes:
         connect: a client by the way that the test runs over.
-        ruler: the same, where that may do everything; else one of the socket. Pages may not end the daemon.
+        ruler: the same, where that may do everything; else one of the socket. Pages and agents may not end the daemon.
     """
 
     settings: Settings
@@ -110,7 +110,7 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
                 yield peer
                 inner.cancel_scope.cancel()
 
-        connect, ruler = partial(by, surface), partial(by, "framed" if surface == "tcp" else surface)
+        connect, ruler = partial(by, surface), partial(by, "framed" if surface in ("tcp", "mcp") else surface)
         house = House(settings, provider, connect, start, ways, ruler)
         await start(house)
         yield house

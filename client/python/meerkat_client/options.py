@@ -156,9 +156,13 @@ def program_name() -> str:
     return name if name and not name.startswith("-") else "python"
 
 
-def explain(error: RkatError, info: "Initialized") -> RkatError:
-    """The error with a better hint, where the versions of both sides are the likely cause."""
-    if error.code == "METHOD_NOT_FOUND":
+def explain(error: RkatError, info: "Initialized | None") -> RkatError:
+    """The error with a better hint, where the versions of both sides are the likely cause.
+
+    Args:
+        info: None before the first connection.
+    """
+    if error.code == "METHOD_NOT_FOUND" and info is not None:
         theirs = info["server_info"]["version"]
         if theirs != VERSION:
             error.hint = f"The daemon is {theirs}, this client {VERSION}: `rkat daemon restart` brings them together."

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from .._protocol import Pending, ServerRequest
@@ -61,13 +62,16 @@ class Link:
         state = "closed" if self._closed else "lost" if self._current_or_none() is None else "connected"
         return f"<Link {state} waiting={len(self._waiting)} streams={len(self._streams)}>"
 
-    async def open(self) -> None:
-        """Connect.
+    async def open(self, *, connect: bool = True) -> None:
+        """Connect, or with `connect` false when something is first asked.
 
         Raises:
             RkatError: as `Connection.open`.
         """
         await self._tasks.__aenter__()
+        if not connect:
+            await anyio.lowlevel.checkpoint()
+            return
         try:
             await self.ready()
         except BaseException:
@@ -116,7 +120,7 @@ class Link:
                 except RkatError as error:
                     if self._closed:
                         raise
-                    losses.count(explain(error, self.info), repeatable=ask.repeatable)
+                    losses.count(explain(error, getattr(self, "info", None)), repeatable=ask.repeatable)
 
     async def ready(self) -> Connection:
         """The connection, alive and with all tools offered."""
