@@ -3,7 +3,7 @@
 import json
 
 import trio
-from tests.mcp.agent_kit import AgentPlace, tool
+from tests.mcp_shim.agent_kit import AgentPlace, tool
 from tests.rpc.rpc_kit import code
 from tests.support.gated_model import Gate, GatedModel, ToolCall
 

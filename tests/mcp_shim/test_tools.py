@@ -2,11 +2,11 @@
 
 import pytest
 import trio
+from mcp import MCPError
 from mcp.types import INVALID_PARAMS
-from tests.mcp.agent_kit import AgentPlace, text
+from tests.mcp_shim.agent_kit import AgentPlace, text
 from tests.support.gated_model import GatedModel, ToolCall
 
-from mcp import MCPError
 from meerkatd.contract.methods import METHODS
 from rkat_shims.mcp.params import CONFIG_ACTIONS
 from rkat_shims.mcp.tools import BY_NAME, TOOLS

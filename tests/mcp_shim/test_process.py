@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from tests.mcp.agent_kit import AgentPlace, tool
+from tests.mcp_shim.agent_kit import AgentPlace, tool
 from tests.rpc.rpc_kit import PATIENCE_SECONDS, code, memory
 from tests.support.gated_model import Gate, GatedModel
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.mcp.agent_kit import AgentPlace
+from tests.mcp_shim.agent_kit import AgentPlace
 from tests.rpc.rpc_kit import PATIENCE_SECONDS
 from tests.support.gated_model import Gate, GatedModel
 

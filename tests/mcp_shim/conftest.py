@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.mcp.agent_kit import AgentPlace
+from tests.mcp_shim.agent_kit import AgentPlace
 from tests.support.gated_model import GatedModel
 
 

@@ -4,11 +4,10 @@ import json
 
 import pytest
 import trio
-from mcp.types import INVALID_PARAMS, ResourceTemplateReference
-from tests.mcp.agent_kit import AgentPlace
-from tests.support.gated_model import GatedModel
-
 from mcp import MCPError
+from mcp.types import INVALID_PARAMS, ResourceTemplateReference
+from tests.mcp_shim.agent_kit import AgentPlace
+from tests.support.gated_model import GatedModel
 
 PATIENCE = 60
 

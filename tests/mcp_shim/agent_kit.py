@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp.types import CallToolResult, Implementation
-from tests.rpc.rpc_kit import Client, Place
-
 from mcp import Client as McpClient
 from mcp import StdioServerParameters
+from mcp.types import CallToolResult, Implementation
+from tests.rpc.rpc_kit import Client, Place
 
 _SCRIPT = "#!{python}\nimport sys\nfrom rkat_shims.{shim}.__main__ import main\nsys.exit(main())\n"
 _HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
