@@ -4,6 +4,7 @@ import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from mcp import MCPError
 from mcp.types import (
     INVALID_PARAMS,
     Annotations,
@@ -20,7 +21,6 @@ from mcp.types import (
     TextResourceContents,
 )
 
-from mcp import MCPError
 from meerkat_client.errors import RkatError
 from meerkat_client.wire.json_text import encode_json
 

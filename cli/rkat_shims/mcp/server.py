@@ -4,6 +4,7 @@ import functools
 from typing import Any, Final
 
 import anyio
+from mcp import MCPError
 from mcp.server import NotificationOptions, Server, ServerRequestContext
 from mcp.shared.message import SessionMessage
 from mcp.types import (
@@ -25,7 +26,6 @@ from mcp.types import (
 )
 from mcp.types import Tool as ToolDefinition
 
-from mcp import MCPError
 from meerkat_client.wire.version import VERSION
 
 from .calls import Calls
