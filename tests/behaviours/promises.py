@@ -54,6 +54,7 @@ PROMISES = {
     "EVE-5": "events/list_since gives pages after any cursor, tells what is gone, and refuses cursors that cannot be.",
     "EVE-6": "events/snapshot gives a session and the cursor from which nothing of what follows is missed.",
     "EVE-7": "Cursors stay exact over a restart of the daemon.",
+    "EVE-8": "A client that does not read, or dies, holds up no turn and no other client, and is kept little for.",
     "TOO-1": "A turn asks the connection that registered a tool, wherever it was started from.",
     "TOO-2": "A tool whose client vanishes is an error that the model sees; the turn goes on.",
     "DAE-1": "A daemon that stops lets turns end, then interrupts and commits them; new turns are refused meanwhile.",

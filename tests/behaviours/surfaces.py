@@ -13,6 +13,7 @@ import trio
 import trio_websocket
 from tests.behaviours.mcp_door import open_mcp_door
 
+from meerkat_client.wire.limits import MAX_REPLY_FRAME
 from meerkat_client.wire.version import CONTRACT_VERSION
 from rkat_shims.rpc.loop import Loop
 from rkat_shims.rpc.options import Options
@@ -197,7 +198,9 @@ class Ways:
         elif surface == "tcp":
             door = await self.web()
             protocols = ["meerkat.v1.json", f"meerkat.token.{door['token']}"]
-            async with trio_websocket.open_websocket_url(door["url"], subprotocols=protocols) as connection:
+            async with trio_websocket.open_websocket_url(
+                door["url"], subprotocols=protocols, max_message_size=MAX_REPLY_FRAME
+            ) as connection:
                 yield WebSocket(connection, text=True)
         else:
             async with await trio.open_unix_socket(self._socket_path) as stream, _local(surface, stream) as opened:
@@ -228,7 +231,9 @@ async def _local(surface: str, stream: trio.SocketStream) -> AsyncIterator[Door]
     text = surface == "ws-json"
     protocol = "meerkat.v1.json" if text else "meerkat.v1.cbor"
     async with trio.open_nursery() as nursery:
-        connection = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/", subprotocols=[protocol])
+        connection = await trio_websocket.wrap_client_stream(
+            nursery, stream, "localhost", "/", subprotocols=[protocol], max_message_size=MAX_REPLY_FRAME
+        )
         assert connection.subprotocol == protocol
         yield WebSocket(connection, text=text)
         nursery.cancel_scope.cancel()

@@ -1,7 +1,8 @@
 """The daemon with everything real but the model: that one answers at once, in the process.
 
-A prompt of N characters gets an answer of N characters; `STREAM` a word every 5 ms until it is interrupted, and `HOLD`
-nothing. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into that file.
+A prompt of N characters gets an answer of N characters; `STREAM` a word every 5 ms until it is interrupted, `FLOOD` 1
+KiB every 2 ms, and `HOLD` nothing. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into
+that file.
 """
 
 import cProfile
@@ -27,8 +28,10 @@ from meerkatd.realms.realm import Realm
 from meerkatd.settings import Settings, parse_settings
 
 STREAM = "stream"
+FLOOD = "flood"
 HOLD = "hold"
-_WORD_SECONDS = {STREAM: 0.005, HOLD: math.inf}
+_WORD_SECONDS = {STREAM: 0.005, FLOOD: 0.002, HOLD: math.inf}
+_WORDS = {FLOOD: "w" * 1023 + " "}
 
 
 class InstantProvider:
@@ -47,7 +50,9 @@ class InstantProvider:
 
 @asynccontextmanager
 async def _stream(prompt: str) -> AsyncIterator[AsyncIterator[ModelEvent]]:
-    events = _endless(_WORD_SECONDS[prompt]) if prompt in _WORD_SECONDS else _at_once(prompt)
+    events = (
+        _endless(_WORD_SECONDS[prompt], _WORDS.get(prompt, "word ")) if prompt in _WORD_SECONDS else _at_once(prompt)
+    )
     try:
         yield events
     finally:
@@ -65,10 +70,10 @@ async def _at_once(prompt: str) -> AsyncIterator[ModelEvent]:
     )
 
 
-async def _endless(word_seconds: float) -> AsyncIterator[ModelEvent]:
+async def _endless(word_seconds: float, word: str) -> AsyncIterator[ModelEvent]:
     while True:
         await trio.sleep(word_seconds)
-        yield TextDelta("word ")
+        yield TextDelta(word)
 
 
 def make_agents(realm: Realm) -> Agents:
