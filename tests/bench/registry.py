@@ -9,6 +9,7 @@ from tests.bench import (
     first_turn,
     fork,
     interrupt,
+    mcp_shim,
     memory,
     neighbours,
     newest,
@@ -38,5 +39,6 @@ BENCHES: Mapping[str, Bench] = {
     "first_turn": first_turn.run,
     "cli_list": cli_list.run,
     "rpc_shims": rpc_shims.run,
+    "mcp_shim": mcp_shim.run,
     "sdk_import": sdk_import.run,
 }

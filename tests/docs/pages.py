@@ -11,7 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Written by generators, which have tests of their own.
 GENERATED = frozenset(
-    ("docs/reference/methods.md", "docs/reference/errors.md", "docs/reference/cli.md", "docs/reference/rest.md")
+    (
+        "docs/reference/methods.md",
+        "docs/reference/errors.md",
+        "docs/reference/cli.md",
+        "docs/reference/rest.md",
+        "docs/reference/mcp.md",
+    )
 )
 
 _FENCE = re.compile(r"^```([^`\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -18,6 +18,7 @@ from meerkatd.contract.config_document import json_schema
 from meerkatd.contract.methods import METHODS
 from rkat.argv import prepare
 from rkat.tree import root_command
+from rkat_shims.mcp.options import parser as mcp_parser
 from rkat_shims.rest.options import parser as rest_parser
 from rkat_shims.rpc.options import FLAGS as RPC_FLAGS
 
@@ -29,6 +30,7 @@ CLI = root_command()
 CONFIG = json_schema()
 DAEMON_FLAGS = set(re.findall(r'"(--[a-z-]+)"', inspect.getsource(settings)))
 REST_FLAGS = {flag for action in rest_parser()._actions for flag in action.option_strings}
+MCP_FLAGS = {flag for action in mcp_parser()._actions for flag in action.option_strings}
 # Of programs that are not ours.
 OTHER_FLAGS = {"-m"}
 SOURCES = "\n".join(
@@ -105,7 +107,8 @@ def test_every_command_on_a_page_exists_with_its_flags(page: Page) -> None:
 @PAGE
 def test_every_flag_on_a_page_exists(page: Page) -> None:
     mentioned = {span.split()[0] for span in page.spans() if re.match("--?[a-z]", span)}
-    assert mentioned <= ALL_FLAGS | DAEMON_FLAGS | OTHER_FLAGS | REST_FLAGS | set(RPC_FLAGS) | {"--help", "-h"}
+    ours = ALL_FLAGS | DAEMON_FLAGS | REST_FLAGS | MCP_FLAGS | set(RPC_FLAGS)
+    assert mentioned <= ours | OTHER_FLAGS | {"--help", "-h"}
 
 
 @PAGE
