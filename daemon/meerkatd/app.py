@@ -37,6 +37,7 @@ from .methods.daemon import process_facts
 from .methods.dispatch import MethodDispatcher
 from .realms.backup import Backups
 from .realms.config.user import UserConfig
+from .realms.converting import Conversions
 from .realms.exporting import Exports
 from .realms.incoming import Incoming
 from .realms.realm import Realm
@@ -217,12 +218,14 @@ class Daemon:
                 service.start_soon(self._preload)
 
         incoming = Incoming(registry, self._settings.state_root)
+        trash = Trash(self._settings.state_root)
         return Services(
             settings=self._settings,
             registry=registry,
-            removal=Removal(registry, Trash(self._settings.state_root)),
+            removal=Removal(registry, trash),
             backups=Backups(incoming),
             exports=Exports(incoming),
+            conversions=Conversions(incoming, trash),
             started_ms=now_ms(),
             departure=self.departure,
             connections=connections,

@@ -21,6 +21,7 @@ PROMISES = {
     "REA-6": "prune takes what nobody uses, empty_trash is for good, and both tell what they take.",
     "REA-7": "A backup is of one moment, made while turns run, and read back; restored, it is the same.",
     "REA-8": "An export is one file that every backend takes; one that was cut off or changed makes nothing.",
+    "REA-9": "A realm is converted to another backend with all that it has, or not at all; never while a turn runs.",
     "CFG-1": "config/get, set and patch answer with the whole envelope; a realm comes to be at the first write.",
     "CFG-2": "A write with a stale expected_generation is refused with both generations.",
     "CFG-3": "A malformed write changes nothing and names its field.",
@@ -68,6 +69,7 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "CFG-4": "keys of providers are not set by pages",
         "REA-7": "files of this machine are not written or read for pages",
         "REA-8": "files of this machine are not written or read for pages",
+        "REA-9": "a page may not take a realm from others",
     },
     "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
     "mcp": {

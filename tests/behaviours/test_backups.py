@@ -190,3 +190,43 @@ async def test_an_export_that_was_cut_off_or_changed_makes_nothing(house: House)
         assert house.realm_folders() == before
         assert (await peer.call("realm/list"))["realms"][0]["realm_id"] == "r"
         assert os.listdir(Path(house.settings.state_root) / "incoming") == []
+
+
+@pytest.mark.parametrize(("before", "after"), [("sqlite", "jsonl"), ("jsonl", "sqlite")])
+@except_over(tcp="a page may not take a realm from others")
+@holds("REA-9")
+async def test_a_realm_is_converted_with_all_that_it_has_and_back(house: House, before: str, after: str):
+    root = Path(house.settings.state_root)
+    async with house.connect(realm_id="r", backend=before) as peer, house.connect(realm_id="other") as other:
+        session_id = await filled(house, peer)
+        said = await history(peer, session_id)
+        gate = Gate()
+        house.provider.answers("half", gate)
+        running = await peer.begin("turn/start", session_id=session_id, prompt="slowly")
+        await gate.reached.wait()
+        busy = await refused(other.call("realm/convert", realm_id="r", to=after))
+        assert busy.code == "REALM_IN_USE"
+        gate.open()
+        await peer.reply(running)
+        said = await history(peer, session_id)
+
+        same = await refused(peer.call("realm/convert", to=before))
+        assert (same.code, same.details["field"]) == ("INVALID_PARAMS", "to")
+        assert (await refused(other.call("realm/convert", to=after))).code == "REALM_NOT_FOUND"
+        converted = await other.call("realm/convert", realm_id="r", to=after)
+        assert (converted["backend"], converted["sessions"]) == (after, 2)
+
+        # The connection that was bound to it goes on, on the new store.
+        assert (await peer.call("realm/show"))["backend"] == after
+        assert await history(peer, session_id) == said
+        house.provider.answers("on we go")
+        assert (await peer.call("turn/start", session_id=session_id, prompt="?"))["text"] == "on we go"
+        (trashed,) = (await peer.call("realm/trash"))["trash"]
+        assert (trashed["realm_id"], trashed["backend"]) == ("r", before)
+        back = await peer.call("realm/convert", to=before)
+        assert back["messages"] == converted["messages"] + 2
+        assert os.listdir(root / "incoming") == []
+    await house.restart()
+    async with house.connect(realm_id="r") as peer:
+        assert (await peer.call("realm/show"))["backend"] == before
+        assert len(await history(peer, session_id)) == len(said) + 2

@@ -185,6 +185,20 @@ def import_file(
     _write_copied(options, made, "imported")
 
 
+@app.command(cls=Leaf)
+def convert(
+    ctx: typer.Context,
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="sqlite or jsonl.")],
+    realm_id: Annotated[str | None, typer.Argument(metavar="[REALM]", help="Default: the realm used here.")] = None,
+) -> None:
+    """Give a realm another backend while no turn runs. The files of before go to the trash."""
+    options = Options.of(ctx)
+    params = {"to": to, **({"realm_id": realm_id} if realm_id is not None else {})}
+    with connect(options._replace(realm_backend=None)) as client:
+        made = client.call("realm/convert", params)
+    _write_copied(options, made, "converted")
+
+
 def _write_copied(options: Options, copied: dict[str, Any], word: str) -> None:
     """What was made, and the digest of each session as it was read back from there."""
     if options.json:

@@ -872,6 +872,13 @@ class RealmCopied(TypedDict):
     digests: dict[str, str]
 
 
+class RealmConvert(TypedDict):
+    """`realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run."""
+
+    realm_id: NotRequired[str | None]
+    to: Literal["sqlite", "jsonl", "redb", "memory"]
+
+
 class RealmCreate(TypedDict):
     """`realm/create`: make a realm and pin its backend. One that exists with the same backend is left as it is."""
 

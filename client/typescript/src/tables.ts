@@ -143,6 +143,7 @@ export const CALLS: Readonly<Record<string, readonly [params: string, result: st
   "mcp/remove": ["McpRemove", "McpChanged"],
   "models/catalog": ["ModelsCatalog", "Catalog"],
   "realm/backup": ["RealmBackup", "RealmCopied"],
+  "realm/convert": ["RealmConvert", "RealmCopied"],
   "realm/create": ["RealmCreate", "RealmDetails"],
   "realm/current": ["RealmCurrent", "RealmInfo"],
   "realm/delete": ["RealmDelete", "RealmDeleted"],

@@ -822,6 +822,13 @@ export interface RealmCopied {
   digests: Record<string, string>;
 }
 
+/** `realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run. */
+export interface RealmConvert {
+  /** The default is this connection's realm. */
+  realmId?: string | null;
+  to: "sqlite" | "jsonl" | "redb" | "memory";
+}
+
 /** `realm/create`: make a realm and pin its backend. One that exists with the same backend is left as it is. */
 export interface RealmCreate {
   realmId: string;
@@ -1655,6 +1662,7 @@ export interface Methods {
   "mcp/remove": { params: McpRemove; result: McpChanged };
   "models/catalog": { params: ModelsCatalog; result: Catalog };
   "realm/backup": { params: RealmBackup; result: RealmCopied };
+  "realm/convert": { params: RealmConvert; result: RealmCopied };
   "realm/create": { params: RealmCreate; result: RealmDetails };
   "realm/current": { params: RealmCurrent; result: RealmInfo };
   "realm/delete": { params: RealmDelete; result: RealmDeleted };

@@ -78,6 +78,7 @@ METHODS: tuple[Method, ...] = (
     Method("mcp/remove", mcp.McpRemove, mcp.McpChanged, "Take an MCP server from a session, or from its realm."),
     Method("models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."),
     Method("realm/backup", realm.RealmBackup, realm.RealmCopied, "Copy a realm's folder while it is used."),
+    Method("realm/convert", realm.RealmConvert, realm.RealmCopied, "Give a realm another backend."),
     Method("realm/create", realm.RealmCreate, realm.RealmDetails, "Make a realm and pin its backend."),
     Method("realm/current", realm.RealmCurrent, realm.RealmInfo, "The realm of this connection."),
     Method("realm/delete", realm.RealmDelete, realm.RealmDeleted, "Move a realm to the trash."),

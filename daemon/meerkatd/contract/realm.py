@@ -107,6 +107,16 @@ class RealmImport(Params):
     backend: BackendName | None = Field(None, description="The default is the backend that it had.")
 
 
+class RealmConvert(Params):
+    """`realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run.
+
+    Sessions and their digests stay the same.
+    """
+
+    realm_id: ShortText | None = Field(None, description="The default is this connection's realm.")
+    to: BackendName
+
+
 class RealmInfo(TypedDict):
     """A realm. `created_at` is in Unix seconds; `connections` and `active_turns` are those of this daemon right now."""
 

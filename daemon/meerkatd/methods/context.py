@@ -15,6 +15,7 @@ from ..lifecycle.crashes import CrashLog
 from ..lifecycle.departure import Departure
 from ..protocol.port import Door, Doors, Peer, PeerGone, PeerRefused
 from ..realms.backup import Backups
+from ..realms.converting import Conversions
 from ..realms.exporting import Exports
 from ..realms.realm import Realm
 from ..realms.registry import Registry
@@ -46,6 +47,7 @@ class Services:
     removal: Removal
     backups: Backups
     exports: Exports
+    conversions: Conversions
     started_ms: int
     departure: Departure
     connections: Callable[[], int]

@@ -69,6 +69,7 @@ HANDLERS: dict[str, Handler] = {
     "mcp/remove": mcp.remove,
     "models/catalog": model.catalog,
     "realm/backup": realm.backup,
+    "realm/convert": realm.convert,
     "realm/create": realm.create,
     "realm/current": realm.current,
     "realm/delete": realm.delete,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from ..contract.realm import (
     RealmBackup,
+    RealmConvert,
     RealmCopied,
     RealmCreate,
     RealmCurrent,
@@ -116,3 +117,10 @@ async def import_file(context: Context, params: RealmImport, call: Call) -> Real
         params.path, realm_id=params.realm_id, backend=params.backend
     )
     return copied
+
+
+async def convert(context: Context, params: RealmConvert, call: Call) -> RealmCopied:
+    with _chosen(context, params.realm_id) as realm:
+        # This request, and its use of the realm when that is another one than the connection's, or named.
+        own_calls = (realm is context.bound) + (params.realm_id is not None)
+        return await context.services.conversions.convert(realm, params.to, own_calls=own_calls)

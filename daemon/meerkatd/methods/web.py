@@ -22,6 +22,7 @@ METHODS: Mapping[str, str] = {
     "mcp/add": _PROGRAMS,
     "mcp/remove": _PROGRAMS,
     "realm/backup": _FILES,
+    "realm/convert": "it takes a realm from others meanwhile",
     "realm/delete": "it takes a whole realm away",
     "realm/empty_trash": "it deletes for good",
     "realm/export": _FILES,

@@ -29,8 +29,8 @@ from ..store.digest import digests
 from ..store.disk import UnsyncedDisk
 from . import manifest as manifests
 from .config.files import CONFIG_NAME, STATE_NAME
-from .durable import sync_below, sync_folder
-from .incoming import Incoming, as_fault, check_absent, check_target, removed, store_of
+from .durable import removed, sync_below, sync_folder
+from .incoming import Incoming, as_fault, check_absent, check_target, store_of
 from .realm import Realm
 from .trash import bytes_below
 

@@ -1,6 +1,7 @@
 """Small files that are replaced as a whole, and survive a power cut once the call returns."""
 
 import os
+import shutil
 from collections.abc import Callable
 
 
@@ -52,3 +53,11 @@ def sync_below(folder: str) -> None:
             finally:
                 os.close(descriptor)
         sync_folder(path)
+
+
+def removed(path: str) -> None:
+    """Remove a folder or file of ours, if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)

@@ -31,8 +31,8 @@ from .backup import proven, read_through
 from .config import text as config_text
 from .config.files import CONFIG_NAME
 from .config.secrets import without
-from .durable import sync_folder, write_durably
-from .incoming import Incoming, as_fault, check_absent, check_target, removed, store_of
+from .durable import removed, sync_folder, write_durably
+from .incoming import Incoming, as_fault, check_absent, check_target, store_of
 from .manifest import Manifest
 from .realm import Realm
 

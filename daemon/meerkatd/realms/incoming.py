@@ -5,7 +5,6 @@ one daemon owns the state root.
 """
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -14,7 +13,7 @@ import trio
 from ..errors import InvalidParams, RealmExists, RealmNotFound, from_os_error
 from ..ids import uuid7
 from ..store.api import RealmStore
-from .durable import sync_below, sync_folder
+from .durable import removed, sync_below, sync_folder
 from .realm import Realm
 from .registry import Registry
 
@@ -111,11 +110,3 @@ def _remade(folder: str, path: str) -> None:
     removed(folder)
     os.makedirs(path, mode=0o700)
     os.chmod(folder, 0o700)
-
-
-def removed(path: str) -> None:
-    """Remove a folder or file of ours, if it is there."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)

@@ -5,8 +5,8 @@ A realm comes to be at its first write. Until then reads find nothing, and nothi
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import cast
 
 import trio
@@ -33,11 +33,13 @@ from ..sessions.sessions import Sessions
 from ..store.api import RealmStore
 from ..store.blobs import Blob
 from . import manifest as manifests
+from . import switching
 from .config.cell import ConfigCell
 from .config.files import ConfigFiles
 from .config.settings import RealmSettings
 from .config.user import UserConfig
 from .manifest import Manifest, Origin
+from .trash import Trash
 
 DEFAULT_BACKEND: BackendName = "sqlite"
 # A caller that repeats a request does so within minutes; a week leaves room for a laptop that was closed meanwhile.
@@ -82,6 +84,7 @@ class Realm:
         self.hint: BackendName | None = None
         self.connections = 0
         self.gone = False
+        self._held = False
         self._folder = os.path.join(realms_folder, realm_folder_name(realm_id))
         self._manifest: Manifest | None = None
         self._store: RealmStore | None = None
@@ -198,12 +201,16 @@ class Realm:
             RealmTooNew, RealmDamaged, BackendUnavailable, StorageFull, StorageFailed, PermissionDenied.
         """
         self._check_there()
+        if self._held:
+            raise self._in_use("Another program works on the whole of")
         if (store := self._store) is not None:
             return store
         async with self._opening:
             if (store := self._store) is not None:
                 return store
             # Also tells a realm that was deleted while this waited.
+            self._check_there()
+            await self._settle_conversion()
             manifest = self.manifest()
             self._check_contents(manifest)
             if manifest is None and not create:
@@ -212,6 +219,60 @@ class Realm:
                 self._store = await self._open(manifest)
                 self._opened()
             return self._store
+
+    async def _settle_conversion(self) -> None:
+        """End what a daemon that died while it converted the realm has left."""
+        if not switching.is_unsettled(self._folder):
+            return
+        trash = Trash(os.path.dirname(os.path.dirname(self._folder)))
+        self._manifest = None
+        try:
+            await trio.to_thread.run_sync(switching.settle, self._folder, trash)
+        except OSError as error:
+            raise from_os_error(error, doing="end the realm's conversion") from error
+
+    @asynccontextmanager
+    async def held(self, *, own_calls: int) -> AsyncIterator[tuple[Manifest, RealmStore]]:
+        """The realm's manifest and its store, which nobody else uses in the block; others get REALM_IN_USE. Afterwards
+        the store is closed, and the next request opens what the manifest says then.
+
+        Args:
+            own_calls: requests of the caller that are under way.
+
+        Raises:
+            RealmInUse: turns are running, or requests did not end in time. And as `store` does.
+        """
+        if await self.store(False) is None:
+            raise RealmNotFound(f"There is no realm {self.realm_id!r}.", details={"realm_id": self.realm_id})
+        if self.sessions.running():
+            raise self._in_use("Turns are running in")
+        self._held = True
+        try:
+            await self._wait_for_calls(own_calls)
+            async with self._opening:
+                store, manifest = self._store, self.manifest()
+                if store is None or manifest is None:
+                    raise self._in_use("Others have just changed")
+                try:
+                    yield manifest, store
+                finally:
+                    with trio.CancelScope(shield=True):
+                        self._store = self._manifest = None
+                        self.sessions.forget_idle()
+                        await store.aclose()
+        finally:
+            self._held = False
+
+    async def _wait_for_calls(self, own_calls: int) -> None:
+        with trio.move_on_after(LEAVE_SECONDS):
+            while True:
+                if self._calls <= own_calls and not self.sessions.running():
+                    return
+                await trio.sleep(_LOOK_AGAIN_SECONDS)
+        raise self._in_use("Requests did not end in time in")
+
+    def _in_use(self, what: str) -> RealmInUse:
+        return RealmInUse(f"{what} realm {self.realm_id!r}.", details={"realm_id": self.realm_id})
 
     async def blob(self, blob_id: str) -> Blob:
         """Raises BlobNotFound, and what `store` raises."""

@@ -40,13 +40,17 @@ class Trash:
     def put(self, realm_folder: str) -> str:
         """Move a realm's folder here; returns its `trash_id`."""
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        first = f"{time.strftime(_STAMP, time.gmtime())}-{os.path.basename(realm_folder)}"
-        # A rename onto an empty folder would replace it without a word.
-        trash_id = next(name for name in _names(first) if not os.path.lexists(os.path.join(self.folder, name)))
+        trash_id = self.fresh_id(realm_folder)
         os.rename(realm_folder, os.path.join(self.folder, trash_id))
         sync_folder(self.folder)
         sync_folder(os.path.dirname(realm_folder))
         return trash_id
+
+    def fresh_id(self, realm_folder: str) -> str:
+        """A name that nothing has here."""
+        first = f"{time.strftime(_STAMP, time.gmtime())}-{os.path.basename(realm_folder)}"
+        # A rename onto an empty folder would replace it without a word.
+        return next(name for name in _names(first) if not os.path.lexists(os.path.join(self.folder, name)))
 
     def take_back(self, trashed: Trashed, realm_folder: str) -> None:
         """Move a folder back to where realms are."""

@@ -28,6 +28,13 @@ NAMES = (*_MODULES, *_ABSENT)
 MARKS = {"sqlite": "sessions.sqlite3", "jsonl": "realm.jsonl"}
 
 
+# Every file or folder of a backend's store that may be in a realm's folder.
+FILES = {
+    "sqlite": ("sessions.sqlite3", "sessions.sqlite3-wal", "sessions.sqlite3-shm", "sessions.sqlite3-journal"),
+    "jsonl": ("realm.jsonl", "sessions", "index.jsonl", "sessions.lock"),
+}
+
+
 def held(folder: str) -> set[str]:
     """The backends of which `folder` holds a store."""
     return {name for name, mark in MARKS.items() if os.path.lexists(os.path.join(folder, mark))}
