@@ -13,7 +13,8 @@ from meerkat_client.errors import RkatError
 WITH_VALUE = frozenset(
     (
         "-r", "--realm", "--instance", "--realm-backend", "--state-root", "--workspace", "--context-root",
-        "-m", "--model", "-t", "--tools", "-p", "--provider", "--system", "--max-tokens", "--temperature", "--label",
+        "-m", "--model", "-t", "--tools", "-p", "--provider", "--system", "--max-tokens", "-d", "--max-duration",
+        "--max-tool-calls", "--max-total-tokens", "--max-cost", "--session-budget", "--temperature", "--label",
         "--session-label", "--system-file", "--instructions", "--schema", "--schema-retries",
         "--idempotency-key", "--stdin",
     )
