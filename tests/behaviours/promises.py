@@ -82,6 +82,8 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "REA-4": "the command line chooses the realm: tests/mcp_shim/test_process.py",
         "REA-5": "agents do not delete realms",
         "REA-6": "agents do not delete realms",
+        "REA-7": "people make backups, and agents do not",
+        "REA-8": "people export realms, and agents do not",
         "BLO-1": "agents make no realms, which this needs: tests/mcp_shim/test_tools.py",
         "CFG-6": "a tool answers once; agents read the generation",
         "EVE-1": "what comes before the answer is progress: tests/mcp_shim/test_turns.py",
