@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from . import budgets
+from .references import short_all
 from .spinner import Spinner
 from .terminal import Style, cut, visible, visible_line, width
 
@@ -20,6 +21,7 @@ class AnswerView:
     Args:
         stream: write the answer as it arrives; otherwise `close` writes it.
         verbose: show reasoning and tool calls.
+        again: options that lead back to this realm, for the commands that are shown.
         quiet: show nothing at all, because the caller writes a document.
 
     Attributes:
@@ -27,10 +29,11 @@ class AnswerView:
         outcome: payload of the event that ended the turn.
     """
 
-    def __init__(self, *, stream: bool, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, stream: bool, verbose: bool = False, quiet: bool = False, again: str = "") -> None:
         self._stream = stream and not quiet
         self._verbose = verbose and not quiet
         self._quiet = quiet
+        self._again = again
         self._spinner = Spinner("waiting for the model")
         self._style = Style(sys.stderr)
         self._at_line_start = True
@@ -98,6 +101,17 @@ class AnswerView:
 
     def _on_tool_execution_timed_out(self, payload: dict[str, Any]) -> None:
         self._aside(f"← {payload['name']} timed out after {payload['timeout_ms']} ms")
+
+    def _on_approval_requested(self, payload: dict[str, Any]) -> None:
+        approval = payload["approval"]
+        self._say(f"{approval['tool']} {approval['arguments']} waits until somebody allows it:")
+        name = short_all([approval["approval_id"]])[approval["approval_id"]]
+        self._say(f"rkat approvals allow{self._again} {name}   or   rkat approvals deny{self._again} {name}")
+
+    def _on_approval_decided(self, payload: dict[str, Any]) -> None:
+        approval = payload["approval"]
+        by = approval["decided_by"]["client"] if "decided_by" in approval else "the turn has ended"
+        self._say(f"{approval['tool']}: {approval['state']} ({by})")
 
     def _on_tool_config_changed(self, payload: dict[str, Any]) -> None:
         change = payload["payload"]

@@ -43,6 +43,7 @@ COMMANDS = (
     Entry("sessions", "sessions", "Look after"),
     Entry("realms", "realms", "Look after"),
     Entry("usage", "usage", "Look after"),
+    Entry("approvals", "approvals", "Look after"),
     Entry("config", "config", "Look after"),
     Entry("models", "models", "Look after"),
     Entry("blob", "blob", "Look after"),

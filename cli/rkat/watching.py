@@ -23,7 +23,7 @@ def watch(options: Options, reference: str) -> None:
         RkatError: SESSION_NOT_RUNNING; the error with which the turn ended; DAEMON_UNAVAILABLE.
         KeyboardInterrupt: after saying that the turn goes on.
     """
-    view = AnswerView(stream=True, verbose=options.verbose, quiet=options.json)
+    view = AnswerView(stream=True, verbose=options.verbose, quiet=options.json, again=options.again())
     with connect(options, reference=reference) as client:
         opened = client.call("session/stream_open", {"session_id": reference, "until": "turn_end"})
         session_id = opened["session_id"]

@@ -60,6 +60,16 @@ class InvalidParams(MeerkatError):
     code = "INVALID_PARAMS"
 
 
+class ApprovalNotFound(MeerkatError):
+    code = "APPROVAL_NOT_FOUND"
+
+
+class ApprovalDecided(MeerkatError):
+    """`details` is the approval: its state, who decided, and when."""
+
+    code = "APPROVAL_DECIDED"
+
+
 class ConfigConflict(MeerkatError):
     code = "CONFIG_CONFLICT"
 

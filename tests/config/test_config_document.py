@@ -119,6 +119,7 @@ EFFECTS: list[Effect] = [
     ("tools.callback_timeout", {"tools": {"callback_timeout": "7s"}}, lambda s: s.tools.callback_timeout, 7.0),
     ("tools.default_timeout", {"tools": {"default_timeout": "7s"}}, lambda s: s.tools.timeout_of("any"), 7.0),
     ("tools.tool_timeouts.*", {"tools": {"tool_timeouts": {"a": 7}}}, lambda s: s.tools.timeout_of("a"), 7.0),
+    ("tools.policy.*", {"tools": {"policy": {"a*": "ask"}}}, lambda s: s.tools.policy.get("a*"), "ask"),
     ("tools.level", {"tools": {"level": "full"}}, lambda s: s.defaults.tools, "full"),
     ("shell.program", {"shell": {"program": "/bin/zsh"}}, lambda s: s.tools.shell.program, "/bin/zsh"),
     ("shell.timeout", {"shell": {"timeout": 7}}, lambda s: s.tools.shell.timeout, 7.0),

@@ -32,6 +32,7 @@ from meerkatd.agent.tools.levels import level_of
 from meerkatd.agent.tools.mcp.pool import McpPool
 from meerkatd.agent.tools.mcp.realm import RealmServers
 from meerkatd.agent.tools.toolbox import DEFAULT_TIMEOUT_SECONDS, Toolbox
+from meerkatd.contract.tool import ToolVerdict
 from meerkatd.errors import MeerkatError
 
 
@@ -130,6 +131,7 @@ class ScriptedAgents:
         self._provider = provider
         self._tools = tools if tools is not None else CallbackTools()
         self.refusal: MeerkatError | None = None
+        self.policy: dict[str, ToolVerdict] = {}
 
     def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
         builtin = BuiltinTools(
@@ -139,7 +141,7 @@ class ScriptedAgents:
             shell=ShellSettings,
             timeout=lambda name: DEFAULT_TIMEOUT_SECONDS,
         )
-        return Toolbox([self._tools, builtin])
+        return Toolbox([self._tools, builtin], policy=lambda: self.policy)
 
     @property
     def servers(self) -> RealmServers:

@@ -195,7 +195,7 @@ def run_turn(
     """
     # An answer that has to fit a schema may be asked for again: only the one that fits is for stdout.
     streaming = is_terminal(sys.stdout) and "output_schema" not in params if stream is None else stream
-    view = AnswerView(stream=streaming, verbose=options.verbose, quiet=options.json)
+    view = AnswerView(stream=streaming, verbose=options.verbose, quiet=options.json, again=options.again())
     with connect(options, reference=reference) as client:
         turn = TurnOf(client, view, options, reference=reference)
         result = turn.run(method, params)

@@ -238,6 +238,7 @@ _MEMBERS: dict[type[RkatError], tuple[str, ...]] = {
     RequestError: (
         "PARSE_ERROR", "INVALID_REQUEST", "METHOD_NOT_FOUND", "INVALID_PARAMS", "DUPLICATE_INPUT", "REQUEST_TOO_LARGE",
         "UNAUTHORIZED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "BLOB_NOT_FOUND",
+        "APPROVAL_NOT_FOUND", "APPROVAL_DECIDED",
     ),
     SessionNotFoundError: ("SESSION_NOT_FOUND",),
     SessionBusyError: ("SESSION_BUSY",),

@@ -16,6 +16,7 @@ from .results import Capability, InterruptResult, ModelsCatalog, RunResult, Sess
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
     from .types import (
+        Approval,
         BlobContent,
         ConfigEnvelope,
         ContextInjected,
@@ -195,6 +196,21 @@ def mcp_reload(session_id: str, server_name: str | None) -> "Ask[McpChanged]":
 
 def mcp_list(session_id: str | None) -> "Ask[list[McpServerInfo]]":
     return Ask("mcp/list", _given({"session_id": session_id}), lambda result: result["servers"])
+
+
+def list_approvals(session_id: str | None, states: Sequence[str] | None, limit: int | None) -> "Ask[list[Approval]]":
+    params = {"session_id": session_id, "states": list(states) if states is not None else None, "limit": limit}
+    return Ask("approval/list", _given(params), lambda result: result["approvals"])
+
+
+def get_approval(approval_id: str) -> "Ask[Approval]":
+    return Ask("approval/get", {"approval_id": approval_id}, lambda result: cast("Approval", result))
+
+
+def decide_approval(approval_id: str, decision: str, reason: str | None) -> "Ask[Approval]":
+    params = _given({"approval_id": approval_id, "decision": decision, "reason": reason})
+    # Asked again it would be told of its own first answer.
+    return Ask("approval/decide", params, lambda result: cast("Approval", result), repeatable=False)
 
 
 def models_catalog() -> Ask[ModelsCatalog]:

@@ -6,6 +6,59 @@ Generated from the contract by `python -m meerkatd.contract.emit`; edits are los
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class ApprovalDecide(TypedDict):
+    """`approval/decide`: answer. The first answer counts; later ones get APPROVAL_DECIDED, with who and when."""
+
+    approval_id: str
+    decision: Literal["allow", "deny"]
+    reason: NotRequired[str | None]
+
+
+class Holder(TypedDict):
+    """Who started a turn."""
+
+    surface: str
+    client: str
+    pid: NotRequired[int]
+    instance_id: NotRequired[str]
+
+
+class Approval(TypedDict):
+    """A question whether a tool may run. Times are Unix milliseconds."""
+
+    approval_id: str
+    session_id: str
+    turn_id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    state: Literal["pending", "allowed", "denied", "cancelled", "used"]
+    created_at_ms: int
+    decided_at_ms: NotRequired[int]
+    decided_by: NotRequired[Holder]
+    reason: NotRequired[str]
+
+
+class ApprovalGet(TypedDict):
+    """`approval/get`: one approval, also after it was answered."""
+
+    approval_id: str
+
+
+class ApprovalList(TypedDict):
+    """`approval/list`: newest first."""
+
+    session_id: NotRequired[str | None]
+    states: NotRequired[list[Literal["pending", "allowed", "denied", "cancelled", "used"]]]
+    limit: NotRequired[int]
+
+
+class ApprovalPage(TypedDict):
+    """Result of `approval/list`."""
+
+    approvals: list[Approval]
+
+
 class BlobGet(TypedDict):
     """`blob/get`: the bytes of a blob of this realm."""
 
@@ -496,6 +549,13 @@ class ToolConfigChanged(TypedDict):
     payload: ToolConfigChange
 
 
+class ApprovalChanged(TypedDict):
+    """A tool call waits for a person, or has got its answer (or will get none: `cancelled`)."""
+
+    type: Literal["approval_requested", "approval_decided"]
+    approval: Approval
+
+
 class TruncationReason(TypedDict):
     kind: Literal["stream_lagged"]
     dropped: int
@@ -516,7 +576,7 @@ class ReplayedEvent(TypedDict):
     timestamp_ms: int
     source: EventSource
     session_id: str
-    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | StreamTruncated
+    event: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | ApprovalChanged | StreamTruncated
 
 
 class EventPage(TypedDict):
@@ -588,15 +648,6 @@ class ActiveTurn(TypedDict):
     client: str
     pid: NotRequired[int]
     cursor: int
-
-
-class Holder(TypedDict):
-    """Who started a turn."""
-
-    surface: str
-    client: str
-    pid: NotRequired[int]
-    instance_id: NotRequired[str]
 
 
 class TurnFailure(TypedDict):
@@ -1620,7 +1671,7 @@ class EventEnvelope(TypedDict):
     source: EventSource
     seq: int
     timestamp_ms: int
-    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | StreamTruncated
+    payload: RunStarted | RunCompleted | RunFailed | TurnStarted | Delta | Complete | ToolCallRequested | ToolExecutionStarted | ToolExecutionCompleted | ToolExecutionTimedOut | ToolResultReceived | TurnCompleted | Retrying | BudgetWarning | CompactionStarted | CompactionCompleted | CompactionFailed | ToolConfigChanged | ApprovalChanged | StreamTruncated
 
 
 class SessionEvent(TypedDict):

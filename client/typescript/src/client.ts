@@ -19,6 +19,8 @@ import { runTurn } from "./turns.js";
 import type { Transport } from "./transport.js";
 import { openWebSocket, type WebSocketOptions } from "./websocket.js";
 import type {
+  Approval,
+  ApprovalList,
   BlobContent,
   Capability,
   Catalog,
@@ -229,6 +231,25 @@ export class MeerkatClient {
   /** The MCP servers of a session, or those of the realm's config, and how they are. */
   async mcpList(sessionId?: string): Promise<McpServerInfo[]> {
     return (await this.#connected.call("mcp/list", sessionId === undefined ? {} : { sessionId })).servers;
+  }
+
+  /** Tool calls that wait for a person, newest first; with `states` also those that have their answer. */
+  async listApprovals(options: ApprovalList = {}): Promise<Approval[]> {
+    return (await this.#connected.call("approval/list", options)).approvals;
+  }
+
+  /** One approval, also after it was answered. */
+  getApproval(approvalId: string): Promise<Approval> {
+    return this.#connected.call("approval/get", { approvalId });
+  }
+
+  /** Answer an approval; the first answer counts, and the model is told the reason of a denial. */
+  decideApproval(
+    approvalId: string,
+    decision: "allow" | "deny",
+    options: { reason?: string } = {},
+  ): Promise<Approval> {
+    return this.#connected.call("approval/decide", { approvalId, decision, ...options });
   }
 
   getModelsCatalog(): Promise<Catalog> {

@@ -43,6 +43,8 @@ export const ERRORS = {
   "PERMISSION_DENIED": {"rpc": -32057, "retryable": false, "hint": "Look at the path that the message names."},
   "CONFIG_INVALID": {"rpc": -32058, "retryable": false, "hint": "Mend the file at the place that the message names."},
   "REALM_EXISTS": {"rpc": -32059, "retryable": false, "hint": "Delete that one first; it goes to the trash."},
+  "APPROVAL_NOT_FOUND": {"rpc": -32080, "retryable": false, "hint": "`rkat approvals list` shows what waits for an answer; another --realm has other approvals."},
+  "APPROVAL_DECIDED": {"rpc": -32081, "retryable": false, "hint": "The first answer counts; the details say who gave it and when."},
   "UNAUTHORIZED": {"rpc": -32070, "retryable": false, "hint": "Send `Authorization: Bearer TOKEN`; `rkat-rest` says where the token is when it starts."},
   "NOT_FOUND": {"rpc": -32071, "retryable": false, "hint": "GET /openapi.json lists what there is."},
   "METHOD_NOT_ALLOWED": {"rpc": -32072, "retryable": false, "hint": "The header Allow lists those that it takes."},
@@ -52,6 +54,9 @@ export type ErrorCode = keyof typeof ERRORS;
 
 /** Which fields of a shape hold which shapes; `{X}` is a record of X. */
 export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "Approval": {"decided_by": "Holder"},
+  "ApprovalChanged": {"approval": "Approval"},
+  "ApprovalPage": {"approvals": "Approval"},
   "AssistantMessage": {"blocks": "TextBlock|ReasoningBlock|ToolUseBlock"},
   "Capabilities": {"contract_version": "ContractVersion", "capabilities": "Capability"},
   "Catalog": {"contract_version": "ContractVersion", "providers": "ProviderModels"},
@@ -62,7 +67,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "DaemonExamined": {"findings": "Finding"},
   "DaemonStatus": {"process": "ProcessFacts"},
   "EventCursor": {"scope": "Scope"},
-  "EventEnvelope": {"source": "EventSource", "payload": "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|StreamTruncated"},
+  "EventEnvelope": {"source": "EventSource", "payload": "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|ApprovalChanged|StreamTruncated"},
   "EventPage": {"contract_version": "ContractVersion", "scope": "Scope", "from_cursor": "EventCursor", "latest_cursor": "EventCursor", "events": "ReplayedEvent"},
   "EventsLatestCursor": {"scope": "ScopeParams"},
   "EventsListSince": {"scope": "ScopeParams", "cursor": "CursorParams"},
@@ -78,7 +83,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "RealmPage": {"realms": "RealmInfo"},
   "RealmPruned": {"pruned": "RealmInfo"},
   "ReasoningBlock": {"data": "ReasoningData"},
-  "ReplayedEvent": {"event_id": "EventCursor", "cursor": "EventCursor", "source": "EventSource", "event": "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|StreamTruncated"},
+  "ReplayedEvent": {"event_id": "EventCursor", "cursor": "EventCursor", "source": "EventSource", "event": "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|ApprovalChanged|StreamTruncated"},
   "Retry": {"plan": "RetryPlan", "failure": "RetryFailure"},
   "Retrying": {"retry": "Retry"},
   "RunCompleted": {"usage": "Usage"},
@@ -86,7 +91,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "RunResult": {"usage": "Usage", "schema_warnings": "SchemaWarning", "cost": "Cost"},
   "RunResult|SessionDeferred": {"usage": "Usage", "schema_warnings": "SchemaWarning", "cost": "Cost"},
   "RunStarted": {"input": "RunInput", "identity": "RunIdentity"},
-  "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|StreamTruncated": {"input": "RunInput", "identity": "RunIdentity", "usage": "Usage", "error_report": "ErrorReport", "retry": "Retry", "summary_source": "SummarySource", "reason": "CompactionFailure|TruncationReason", "payload": "ToolConfigChange"},
+  "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|ApprovalChanged|StreamTruncated": {"input": "RunInput", "identity": "RunIdentity", "usage": "Usage", "error_report": "ErrorReport", "retry": "Retry", "summary_source": "SummarySource", "reason": "CompactionFailure|TruncationReason", "payload": "ToolConfigChange", "approval": "Approval"},
   "RuntimeCapabilities": {"contract_version": "ContractVersion", "features": "RuntimeFeatures"},
   "RuntimeHealth": {"contract_version": "ContractVersion", "checks": "RuntimeChecks"},
   "RuntimeHostInfo": {"contract_version": "ContractVersion", "capabilities": "RuntimeCapabilities", "health": "RuntimeHealth", "realm": "RealmInfo", "endpoints": "RuntimeEndpoints"},
@@ -120,6 +125,9 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
 
 /** The shapes of each method's params and result. */
 export const CALLS: Readonly<Record<string, readonly [params: string, result: string]>> = {
+  "approval/decide": ["ApprovalDecide", "Approval"],
+  "approval/get": ["ApprovalGet", "Approval"],
+  "approval/list": ["ApprovalList", "ApprovalPage"],
   "blob/get": ["BlobGet", "BlobContent"],
   "capabilities/get": ["CapabilitiesGet", "Capabilities"],
   "config/get": ["ConfigGet", "ConfigEnvelope"],

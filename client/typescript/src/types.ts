@@ -3,6 +3,58 @@
  * Generated from the contract by `python -m meerkatd.contract.emit`; edits are lost.
  */
 
+/** `approval/decide`: answer. The first answer counts; later ones get APPROVAL_DECIDED, with who and when. */
+export interface ApprovalDecide {
+  /** The id, or the first 4 or more characters of it. */
+  approvalId: string;
+  decision: "allow" | "deny";
+  /** Told to the model when it is denied. */
+  reason?: string | null;
+}
+
+/** Who started a turn. */
+export interface Holder {
+  surface: string;
+  client: string;
+  pid?: number;
+  instanceId?: string;
+}
+
+/** A question whether a tool may run. Times are Unix milliseconds. */
+export interface Approval {
+  approvalId: string;
+  sessionId: string;
+  turnId: string;
+  callId: string;
+  tool: string;
+  arguments: Record<string, unknown>;
+  state: "pending" | "allowed" | "denied" | "cancelled" | "used";
+  createdAtMs: number;
+  decidedAtMs?: number;
+  decidedBy?: Holder;
+  reason?: string;
+}
+
+/** `approval/get`: one approval, also after it was answered. */
+export interface ApprovalGet {
+  /** The id, or of a pending one its first 4 or more characters. */
+  approvalId: string;
+}
+
+/** `approval/list`: newest first. */
+export interface ApprovalList {
+  /** Only those of this session. */
+  sessionId?: string | null;
+  /** Only those in these states. */
+  states?: Array<"pending" | "allowed" | "denied" | "cancelled" | "used">;
+  limit?: number;
+}
+
+/** Result of `approval/list`. */
+export interface ApprovalPage {
+  approvals: Approval[];
+}
+
 /** `blob/get`: the bytes of a blob of this realm. */
 export interface BlobGet {
   /** As messages name it: `sha256:` and 64 digits. */
@@ -464,6 +516,12 @@ export interface ToolConfigChanged {
   payload: ToolConfigChange;
 }
 
+/** A tool call waits for a person, or has got its answer (or will get none: `cancelled`). */
+export interface ApprovalChanged {
+  type: "approval_requested" | "approval_decided";
+  approval: Approval;
+}
+
 export interface TruncationReason {
   kind: "stream_lagged";
   dropped: number;
@@ -546,14 +604,6 @@ export interface ActiveTurn {
   client: string;
   pid?: number;
   cursor: number;
-}
-
-/** Who started a turn. */
-export interface Holder {
-  surface: string;
-  client: string;
-  pid?: number;
-  instanceId?: string;
 }
 
 /** Why a turn gave no result, as its caller was told. */
@@ -668,7 +718,7 @@ export interface Initialize {
   /** A hint for a realm that does not exist yet. */
   backend?: "sqlite" | "jsonl" | "redb" | "memory" | null;
   credentials?: Record<string, ProviderCredentials> | null;
-  /** Speak this version of the public contract; below 0.6, events come in the form of that time. */
+  /** Speak this version of the public contract, with its kinds of events and no others; below 0.6, events come in the form of that time. */
   contractVersion?: string | null;
 }
 
@@ -1628,6 +1678,7 @@ export type EventPayload =
   | CompactionCompleted
   | CompactionFailed
   | ToolConfigChanged
+  | ApprovalChanged
   | StreamTruncated;
 
 export type Message =
@@ -1639,6 +1690,9 @@ export type Message =
 
 /** Params and result of each method. */
 export interface Methods {
+  "approval/decide": { params: ApprovalDecide; result: Approval };
+  "approval/get": { params: ApprovalGet; result: Approval };
+  "approval/list": { params: ApprovalList; result: ApprovalPage };
   "blob/get": { params: BlobGet; result: BlobContent };
   "capabilities/get": { params: CapabilitiesGet; result: Capabilities };
   "config/get": { params: ConfigGet; result: ConfigEnvelope };

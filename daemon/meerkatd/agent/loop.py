@@ -23,7 +23,9 @@ from ..contract.message import (
     ToolUseBlock,
     ToolUseData,
 )
+from ..contract.tool import ToolVerdict
 from ..errors import AgentError, ProviderError
+from .approval import DENIED_BY_POLICY, Approvals
 from .context import Context
 from .meter import Meter, MeteredCall
 from .port import (
@@ -56,6 +58,10 @@ class ToolOutcome:
 
 class ToolBox(Protocol):
     """The tools of a turn."""
+
+    def verdict(self, name: str) -> ToolVerdict:
+        """Whether the tool may run, must not, or a person has to be asked."""
+        ...
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Held while the turn runs: what the tools need stays there."""
@@ -94,6 +100,7 @@ class AgentRun:
         now: wall clock as RFC 3339 text.
         boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
         context: what the model sees; compacted when it nears the model's window.
+        approvals: who is asked about calls that the policy lets nobody make unasked; None when nobody can be.
         structured: what the final answer has to be; None for any text.
     """
 
@@ -107,6 +114,7 @@ class AgentRun:
     run_id: str
     boundary: Callable[[], Awaitable[Sequence[Message]]] | None = None
     context: Context | None = None
+    approvals: Approvals | None = None
     structured: StructuredOutput | None = None
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
@@ -274,14 +282,31 @@ class AgentRun:
     async def _carry_out(self, blocks: Sequence[ToolUseBlock]) -> None:
         await self.ledger.declared([block["data"] for block in blocks])
         limiter = trio.CapacityLimiter(self.max_concurrent_tools)
+        free: list[ToolUseData] = []
         async with trio.open_nursery() as nursery:
             for block in blocks:
                 malformed = malformed_args(block)
-                if malformed is None:
-                    await self._begin(block["data"], limiter, nursery)
-                else:
+                if malformed is not None:
                     self._note(block["data"], _not_json(malformed), duration_ms=0)
+                elif self.tools.verdict(block["data"]["name"]) == "allow":
+                    free.append(block["data"])
+                else:
+                    nursery.start_soon(self._when_allowed, block["data"], limiter, nursery)
+            for call in free:
+                await self._begin(call, limiter, nursery)
         self._settle_tools()
+
+    async def _when_allowed(self, call: ToolUseData, limiter: trio.CapacityLimiter, nursery: trio.Nursery) -> None:
+        """Run a call once a person has allowed it. While it waits it takes no room and no time of the turn's."""
+        if self.approvals is None or self.tools.verdict(call["name"]) == "deny":
+            refusal: str | None = DENIED_BY_POLICY
+        else:
+            with self.meter.waiting():
+                refusal = await self.approvals.ask(call)
+        if refusal is None:
+            await self._begin(call, limiter, nursery)
+        else:
+            self._note(call, ToolOutcome(content=refusal, is_error=True), duration_ms=0)
 
     async def _begin(self, call: ToolUseData, limiter: trio.CapacityLimiter, nursery: trio.Nursery) -> None:
         """Run a call as soon as there is room. Calls begin in their order: one at a time is one after another."""

@@ -85,7 +85,7 @@ class RealmAgents:
             timeout=lambda name: self._settings().tools.timeout_of(name),
             emit=scope.emit,
         )
-        return Toolbox([self._callbacks, builtin], servers=servers)
+        return Toolbox([self._callbacks, builtin], servers=servers, policy=lambda: self._settings().tools.policy)
 
     def _wanted(self, scope: ToolScope) -> dict[str, ServerSpec]:
         """The MCP servers of a turn: its session's own, and those of the config unless it chose to have nothing."""

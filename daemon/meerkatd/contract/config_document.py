@@ -26,7 +26,7 @@ from .config_values import BaseUrl, CallLimit, FilePath, Limit, Pause, Secret
 from .mcp import McpServerConfig
 from .mcp import ServerName as McpServerName
 from .session import MAX_RECENT_TURNS
-from .tool import ToolLevel, ToolName
+from .tool import ToolLevel, ToolName, ToolVerdict
 from .turn import OutputRetries
 
 # No provider's answer is longer.
@@ -80,6 +80,7 @@ def _server_name(name: str) -> str:
 ServerName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_server_name)
 ]
+ToolPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*?-]{1,64}$")]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,200}$")]
 
 
@@ -191,6 +192,9 @@ class ToolsSection(Section):
     )
     callback_timeout: Limit | None = Field(default=None, description="How long a client may take to carry out a tool.")
     default_timeout: Limit | None = Field(default=None, description="How long a call of any other tool may take.")
+    policy: Annotated[dict[ToolPattern, ToolVerdict], Field(max_length=MAX_TOOL_RULES)] = Field(
+        default_factory=dict, description="Tools by their names, or patterns of them such as mcp__time__*."
+    )
     tool_timeouts: Annotated[dict[ToolName, Limit], Field(max_length=MAX_TOOL_RULES)] = Field(
         default_factory=dict, description="The same for the tools of these names."
     )

@@ -50,7 +50,8 @@ class Initialize(Params):
     credentials: dict[ShortText, ProviderCredentials] | None = None
     contract_version: Annotated[Text, StringConstraints(pattern=CONTRACT_VERSION_PATTERN)] | None = Field(
         None,
-        description="Speak this version of the public contract; below 0.6, events come in the form of that time.",
+        description="Speak this version of the public contract, with its kinds of events and no others; below 0.6, "
+        "events come in the form of that time.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from .approval import Approval
 from .base import Offset, Params, SessionRef, ShortText
 from .message import Content
 from .turn import ActiveTurn, Usage
@@ -153,6 +154,16 @@ class ToolConfigChanged(TypedDict):
     payload: ToolConfigChange
 
 
+class ApprovalChanged(TypedDict):
+    """A tool call waits for a person, or has got its answer (or will get none: `cancelled`).
+
+    Not of the public contract: connections that announce one of its versions are not told.
+    """
+
+    type: Literal["approval_requested", "approval_decided"]
+    approval: Approval
+
+
 class RetryPlan(TypedDict):
     attempt: int
     max_retries: int
@@ -250,6 +261,7 @@ EventPayload = (
     | CompactionCompleted
     | CompactionFailed
     | ToolConfigChanged
+    | ApprovalChanged
     | StreamTruncated
 )
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from . import (
+    approval,
     blob,
     capability,
     config,
@@ -30,6 +31,9 @@ class Method(NamedTuple):
 
 
 METHODS: tuple[Method, ...] = (
+    Method("approval/decide", approval.ApprovalDecide, approval.Approval, "Allow or deny a tool call that waits."),
+    Method("approval/get", approval.ApprovalGet, approval.Approval, "One approval."),
+    Method("approval/list", approval.ApprovalList, approval.ApprovalPage, "Tool calls that wait for a person."),
     Method("blob/get", blob.BlobGet, blob.BlobContent, "The bytes of a blob that a message names."),
     Method("capabilities/get", capability.CapabilitiesGet, capability.Capabilities, "What this daemon can do."),
     Method("config/get", config.ConfigGet, config.ConfigEnvelope, "The realm's config and its generation."),

@@ -14,6 +14,9 @@ ToolLevel = Literal["none", "safe", "workspace", "full"]
 """none: no built-in tools. safe: read, list and search files, the task list. workspace: write and patch files, too.
 full: a shell, too."""
 
+ToolVerdict = Literal["allow", "ask", "deny"]
+"""ask: a person is asked before each call. deny: it is offered, and each call is refused."""
+
 TaskState = Literal["pending", "in_progress", "completed", "cancelled"]
 
 

@@ -50,6 +50,7 @@ async def initialize(context: Context, params: Initialize, call: Call) -> Initia
     context.instance_id = params.instance_id
     context.workspace = _folder(params.workspace)
     context.contract_version = params.contract_version or CONTRACT_VERSION
+    context.public_events = params.contract_version is not None
     if params.client is not None:
         context.client = params.client.model_dump(exclude_none=True)
     answer = _answer(context, params, realm)

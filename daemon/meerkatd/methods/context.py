@@ -24,6 +24,9 @@ from ..sessions.request import Caller
 from ..settings import Settings
 from .older_events import SOURCE_OBJECTS_SINCE, older_envelope
 
+# Kinds of events beside those of the public contract.
+OUR_KINDS = frozenset(("approval_requested", "approval_decided"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
@@ -67,6 +70,7 @@ class Context:
     Attributes:
         realm: bound by `initialize`.
         workspace: the folder of sessions that name none themselves, absolute and without links.
+        public_events: it announced a version of the public contract itself, so it is told of that contract's events.
         contract_version: of the public contract, as it was announced to this connection.
         streams: open event streams by id, each with the function that closes it.
         closed_streams: ids of streams that are closed, newest last.
@@ -81,6 +85,7 @@ class Context:
     instance_id: str | None = None
     workspace: str | None = None
     contract_version: str = CONTRACT_VERSION
+    public_events: bool = False
     credentials: Credentials = field(default_factory=Credentials)
     streams: dict[str, Callable[[], None]] = field(default_factory=dict)
     closed_streams: dict[str, None] = field(default_factory=dict)
@@ -99,6 +104,11 @@ class Context:
         """`contract_version` as results carry it."""
         major, minor, patch = (int(part) for part in self.contract_version.split("."))
         return {"major": major, "minor": minor, "patch": patch}
+
+    def tells(self, envelope: EventEnvelope) -> bool:
+        """Whether this connection is told of an event: stock clients of the public contract end at a kind that it does
+        not have."""
+        return not self.public_events or envelope["payload"]["type"] not in OUR_KINDS
 
     def shown(self, envelope: EventEnvelope) -> dict[str, Any]:
         """An event in the form of this connection's contract version."""

@@ -19,6 +19,7 @@ from ..errors import DaemonUnavailable, InvalidParams, InvalidRequest, MeerkatEr
 from ..ids import uuid7
 from ..protocol.port import Call, ErrorObject, Peer, PeerGone
 from . import (
+    approval,
     blob,
     capability,
     config,
@@ -46,6 +47,9 @@ MAX_SHOWN_CHARS = 60
 Handler = Callable[[Context, Any, Call], Awaitable[Any]]
 
 HANDLERS: dict[str, Handler] = {
+    "approval/decide": approval.decide,
+    "approval/get": approval.get,
+    "approval/list": approval.list_approvals,
     "blob/get": blob.get,
     "capabilities/get": capability.get,
     "config/get": config.get,

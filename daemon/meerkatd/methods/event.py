@@ -33,8 +33,11 @@ async def list_since(context: Context, params: EventsListSince, call: Call) -> E
         last = session.events.last
         if after > last:
             raise ahead(session_id, after, last)
-        envelopes = session.events.since(after, limit=params.limit)
-    reached = envelopes[-1]["seq"] if envelopes else after
+        reached, envelopes = after, list[EventEnvelope]()
+        # A page is empty at the end alone, also for who is not told of all.
+        while not envelopes and (page := session.events.since(reached, limit=params.limit)):
+            reached = page[-1]["seq"]
+            envelopes = [envelope for envelope in page if context.tells(envelope)]
     return {
         "contract_version": context.contract_numbers,
         "scope": _scope(session_id),

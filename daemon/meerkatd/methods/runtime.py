@@ -44,7 +44,7 @@ FEATURES: RuntimeFeatures = {
     "skills": False,
     "event_replay": True,
     "artifacts": False,
-    "approvals": False,
+    "approvals": True,
     "external_members": False,
     "secure_remote_rpc": False,
     "multi_host_mobs": False,

@@ -96,6 +96,8 @@ class _Stream:
         sequence = 0
         async with aclosing(self._events) as events:
             async for envelope in events:
+                if not self._context.tells(envelope):
+                    continue
                 sequence += 1
                 params: dict[str, Any] = {
                     "stream_id": self.stream_id,

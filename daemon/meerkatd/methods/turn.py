@@ -96,8 +96,9 @@ async def follow_to_end(
             following = session.events.follow(turn.first_cursor, until=lambda: turn.last_cursor)
             async with aclosing(following):
                 async for envelope in following:
-                    event = context.shown(envelope)
-                    await context.peer.notify("session/event", {"session_id": session_id, "event": event})
+                    if context.tells(envelope):
+                        event = context.shown(envelope)
+                        await context.peer.notify("session/event", {"session_id": session_id, "event": event})
     await turn.done.wait()
     return cast(RunResult, turn.outcome())
 

@@ -25,6 +25,7 @@ from ..errors import MeerkatError, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
 from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
 from . import outcome
+from .approvals import RealmApprovals, TurnApprovals
 from .charging import Charging
 from .clock import rfc3339
 from .compacting import Compact
@@ -55,6 +56,7 @@ class Admission:
         live: the realm's live sessions.
         keys: the realm's idempotency keys.
         transcripts: what is kept of transcripts between turns.
+        approvals: the realm's questions to people.
         unsettled: sessions whose last turn is to be settled before the next one.
         nursery: turns run in it; it outlives every connection.
     """
@@ -68,6 +70,7 @@ class Admission:
         agents: Agents,
         transcripts: TranscriptMemory,
         unsettled: Unsettled,
+        approvals: RealmApprovals,
         nursery: trio.Nursery,
         now_ms: Callable[[], int],
     ) -> None:
@@ -79,6 +82,7 @@ class Admission:
         self._now_ms = now_ms
         self._transcripts = transcripts
         self._unsettled = unsettled
+        self._approvals = approvals
         self._metering = Metering(lambda: agents.defaults(), now_ms=now_ms)
 
     async def create(
@@ -337,6 +341,14 @@ class Admission:
                 tools=tools,
                 ledger=StoredLedger(store, turn.turn_id, charging=charging),
                 meter=meter,
+                approvals=TurnApprovals(
+                    self._approvals,
+                    store,
+                    session_id=session.session_id,
+                    turn_id=turn.turn_id,
+                    emit=session.events.append,
+                    now_ms=self._now_ms,
+                ),
                 boundary=boundary,
                 emit=session.events.append,
                 now=lambda: rfc3339(self._now_ms()),

@@ -87,7 +87,9 @@ async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> 
     assert session is not None, "a turn's session exists: they are written in one transaction"
     tools = await store.tools(turn.turn_id)
     meta = SessionMeta.load(session.meta)
-    messages = lost_messages(turn, tools, meta.injected, now_ms=now_ms)
+    asked = await store.approvals(session_id=turn.session_id, states=("pending",), limit=_LISTED)
+    open_calls = [row.call_id for row in asked if row.turn_id == turn.turn_id]
+    messages = lost_messages(turn, tools, meta.injected, now_ms=now_ms, open_calls=open_calls)
     bodies = [json.dumps(message, ensure_ascii=False, separators=(",", ":")) for message in messages]
     await store.end_turn(
         TurnEnd(
@@ -105,7 +107,12 @@ async def settle_lost_turn(store: RealmStore, turn: TurnRow, *, now_ms: int) -> 
 
 
 def lost_messages(
-    turn: TurnRow, tools: Sequence[ToolRow], injected: Sequence[AddedMessage], *, now_ms: int
+    turn: TurnRow,
+    tools: Sequence[ToolRow],
+    injected: Sequence[AddedMessage],
+    *,
+    now_ms: int,
+    open_calls: Sequence[str] = (),
 ) -> list[Message]:
     """The lost turn's part of the transcript: its prompt, what was added while it ran, and what became of it."""
     if is_compaction(turn):
@@ -118,12 +125,17 @@ def lost_messages(
             "run_id": turn.turn_id,
         },
         *injected,
-        {"role": "system_notice", "kind": "generic", "body": lost_notice(tools), "created_at": rfc3339(now_ms)},
+        {
+            "role": "system_notice",
+            "kind": "generic",
+            "body": lost_notice(tools, open_calls),
+            "created_at": rfc3339(now_ms),
+        },
     ]
 
 
-def lost_notice(tools: Sequence[ToolRow]) -> str:
-    """What happened, in words."""
+def lost_notice(tools: Sequence[ToolRow], open_calls: Sequence[str] = ()) -> str:
+    """What happened, in words. `open_calls` are those that waited for a person."""
     opening = "The turn was lost: the daemon or its disk failed before its end was stored. Its answer is not here."
     if not tools:
         return f"{opening} It had called no tool."
@@ -134,7 +146,11 @@ def lost_notice(tools: Sequence[ToolRow]) -> str:
             names = ", ".join(f"{tool.name} ({tool.call_id})" for tool in calls[:_LISTED])
             more = f" and {len(calls) - _LISTED} more" if len(calls) > _LISTED else ""
             parts.append(f"{words}: {names}{more}")
-    return f"{opening} Of its tool calls, {'; '.join(parts)}."
+    told = f"{opening} Of its tool calls, {'; '.join(parts)}."
+    names = ", ".join(f"{tool.name} ({tool.call_id})" for tool in tools if tool.call_id in open_calls)
+    if not names:
+        return told
+    return f"{told} Approval of {names} was asked for and not given; an answer counts for the next such call."
 
 
 def lost_error(session: SessionRow, turn: TurnRow, tools: Sequence[ToolRow]) -> dict[str, Any]:

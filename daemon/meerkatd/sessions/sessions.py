@@ -22,6 +22,7 @@ from ..ids import SessionId
 from ..store.api import MessagePage, RealmStore, SessionChange, SessionQuery, SessionRow, UsageRow
 from . import refs, views
 from .admission import Admission
+from .approvals import RealmApprovals
 from .clock import now_ms
 from .compacting import Compact
 from .cost import cost_of_usage
@@ -70,6 +71,7 @@ class Sessions:
         self._keys = Keys()
         self._transcripts = TranscriptMemory()
         self._unsettled = Unsettled(now_ms=now_ms)
+        self.approvals = RealmApprovals(self._readable, now_ms=now_ms)
         self._admission = Admission(
             realm_id,
             live=self._live,
@@ -77,6 +79,7 @@ class Sessions:
             agents=agents,
             transcripts=self._transcripts,
             unsettled=self._unsettled,
+            approvals=self.approvals,
             nursery=nursery,
             now_ms=now_ms,
         )

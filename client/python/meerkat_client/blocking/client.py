@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from .. import requests
 from ..errors import RkatError
@@ -17,6 +17,7 @@ from .streams import EventStream, EventSubscription
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
     from ..types import (
+        Approval,
         BlobContent,
         ConfigEnvelope,
         ContextInjected,
@@ -269,6 +270,26 @@ class MeerkatClient:
     def mcp_list(self, session_id: str | None = None) -> "list[McpServerInfo]":
         """The MCP servers of a session, or those of the realm's config, and how they are."""
         return self._link.ask(requests.mcp_list(session_id))
+
+    def list_approvals(
+        self, *, session_id: str | None = None, states: Sequence[str] | None = None, limit: int | None = None
+    ) -> "list[Approval]":
+        """Tool calls that wait for a person, newest first; with `states` also those that have their answer."""
+        return self._link.ask(requests.list_approvals(session_id, states, limit))
+
+    def get_approval(self, approval_id: str) -> "Approval":
+        """One approval, also after it was answered."""
+        return self._link.ask(requests.get_approval(approval_id))
+
+    def decide_approval(
+        self, approval_id: str, decision: Literal["allow", "deny"], *, reason: str | None = None
+    ) -> "Approval":
+        """Answer an approval; the model is told the reason of a denial.
+
+        Raises:
+            RkatError: APPROVAL_DECIDED, somebody was faster, or its turn has ended; the details say who and when.
+        """
+        return self._link.ask(requests.decide_approval(approval_id, decision, reason))
 
     def get_models_catalog(self) -> ModelsCatalog:
         """Models known by name, and which can be used."""

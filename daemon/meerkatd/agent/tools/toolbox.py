@@ -9,14 +9,16 @@ model is told of.
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import trio
 
+from ...contract.tool import ToolVerdict
 from ...errors import MeerkatError
 from ...ids import uuid7
+from ..approval import verdict
 from ..loop import ToolOutcome
 from ..port import ToolSpec
 from .mcp.source import McpTools
@@ -47,11 +49,23 @@ class Toolbox:
     Args:
         sources: the first one that has a name has it.
         servers: those of MCP servers, the last of the sources.
+        policy: which tools may run, by patterns of their names; asked before each call.
     """
 
-    def __init__(self, sources: Sequence[ToolSource], *, servers: McpTools | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ToolSource],
+        *,
+        servers: McpTools | None = None,
+        policy: Callable[[], Mapping[str, ToolVerdict]] = dict,
+    ) -> None:
+        self._policy = policy
         self._sources = [*sources, servers] if servers is not None else sources
         self._servers = servers
+
+    def verdict(self, name: str) -> ToolVerdict:
+        """See `loop.ToolBox`."""
+        return verdict(self._policy(), name)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

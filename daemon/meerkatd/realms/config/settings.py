@@ -139,6 +139,7 @@ def _tool_settings(document: ConfigDocument) -> ToolSettings:
     tools, shell = document.tools, document.shell
     settings = ToolSettings(
         timeouts=tools.tool_timeouts,
+        policy=tools.policy,
         servers={name: ServerSpec.of(name, server) for name, server in document.mcp.servers.items()},
         **_given(callback_timeout=tools.callback_timeout, default_timeout=tools.default_timeout),
     )
