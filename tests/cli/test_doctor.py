@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -224,6 +225,25 @@ def test_a_lock_that_a_stranger_holds_is_named_with_the_process_to_end(shell: Sh
         fcntl.flock(file, fcntl.LOCK_EX)
         findings = examine(shell, "--no-start")
     expected = Expected("lock", "error", f"held by pid {os.getpid()}", f"kill {os.getpid()}", "DAEMON_UNAVAILABLE")
+    check_told(findings, expected)
+
+
+def test_a_daemon_that_starts_in_safe_mode_after_crashes_is_told_with_the_way_out(shell: Shell) -> None:
+    """Only below a service manager, which would start it again for ever."""
+    state = shell.root / "state"
+    state.mkdir(mode=0o700)
+    now = time.time()
+    (state / "crashes.json").write_text(json.dumps({"crashes": [now - each for each in (5, 4, 3, 2, 1)]}))
+    reading, writing = os.pipe()
+    managed = shell.env | {"NOTIFY_SOCKET": str(shell.root / "notify")}
+    command = [sys.executable, "-m", "meerkatd", "--ready-fd", str(writing)]
+    with subprocess.Popen(command, env=managed, pass_fds=[writing]) as daemon:
+        os.close(writing)
+        assert os.read(reading, 64) == b"READY\n"
+        os.close(reading)
+        findings = examine(shell)
+        daemon.terminate()
+    expected = Expected("daemon", "error", "safe mode", "rkat daemon restart", "DAEMON_UNAVAILABLE")
     check_told(findings, expected)
 
 

@@ -1,6 +1,7 @@
 """What the daemon sees: it is started if need be, for whether it can be is what most people want to know."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from meerkat_client import BlockingClient
 from meerkat_client.errors import RkatError
@@ -8,7 +9,7 @@ from meerkat_client.wire.version import VERSION
 
 from ..connection import connect
 from ..options import Options
-from .finding import Finding, from_error, warning, well
+from .finding import Finding, from_error, warning, well, wrong
 
 
 def inside(options: Options, *, start: bool, providers: bool) -> Iterator[Finding]:
@@ -27,12 +28,15 @@ def inside(options: Options, *, start: bool, providers: bool) -> Iterator[Findin
             yield from_error("daemon", "meerkatd", error)
         return
     with client:
-        yield from _daemon(client)
+        status = client.call("daemon/status")
+        yield from _daemon(status)
+        if status.get("safe_mode"):
+            # It opens no realm then, and says nothing more than that.
+            return
         yield from _examined(client, providers)
 
 
-def _daemon(client: BlockingClient) -> Iterator[Finding]:
-    status = client.call("daemon/status")
+def _daemon(status: dict[str, Any]) -> Iterator[Finding]:
     pid, version = status["process"]["pid"], status["version"]
     if version != VERSION:
         yield warning(
@@ -41,6 +45,15 @@ def _daemon(client: BlockingClient) -> Iterator[Finding]:
             f"is not of the same version as this program, {VERSION}",
             mend="Let the installed version take over: rkat daemon restart",
         )
+    if status.get("safe_mode"):
+        yield wrong(
+            "daemon",
+            f"meerkatd {version}",
+            f"is in safe mode, as pid {pid}: those before it crashed several times within a minute; it opens no realm",
+            code="DAEMON_UNAVAILABLE",
+            mend="See why with `rkat daemon logs`, mend it, and then: rkat daemon restart",
+        )
+        return
     yield well("daemon", f"meerkatd {version}", f"runs as pid {pid}, state {status['state']}")
 
 
