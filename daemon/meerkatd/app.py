@@ -36,6 +36,7 @@ from .methods.context import Services
 from .methods.daemon import process_facts
 from .methods.dispatch import MethodDispatcher
 from .realms.backup import Backups
+from .realms.checking import Checks
 from .realms.config.user import UserConfig
 from .realms.converting import Conversions
 from .realms.exporting import Exports
@@ -226,6 +227,7 @@ class Daemon:
             backups=Backups(incoming),
             exports=Exports(incoming),
             conversions=Conversions(incoming, trash),
+            checks=Checks(incoming),
             started_ms=now_ms(),
             departure=self.departure,
             connections=connections,

@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import except_over, holds
+from tests.behaviours.promises import holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
 
 BACKENDS = ("sqlite", "jsonl")
-NOT_FOR_PAGES = except_over(tcp="files of this machine are not written or read for pages")
 KEY = "sk-not-to-be-shown"
-
-
-def files_below(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 async def filled(house: House, peer) -> str:
@@ -36,7 +31,6 @@ async def history(peer, session_id: str) -> list:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@NOT_FOR_PAGES
 @holds("REA-7")
 async def test_a_backup_that_was_taken_while_a_turn_ran_is_restored_whole(house: House, backend: str):
     root = Path(house.settings.state_root).parent
@@ -67,7 +61,6 @@ async def test_a_backup_that_was_taken_while_a_turn_ran_is_restored_whole(house:
     assert os.listdir(Path(house.settings.state_root) / "incoming") == []
 
 
-@NOT_FOR_PAGES
 @holds("REA-7")
 async def test_a_backup_is_restored_under_its_own_id_when_that_is_free(house: House):
     root = Path(house.settings.state_root).parent
@@ -90,7 +83,6 @@ async def test_a_backup_is_restored_under_its_own_id_when_that_is_free(house: Ho
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@NOT_FOR_PAGES
 @holds("REA-7")
 async def test_a_changed_backup_is_refused_and_nothing_is_made(house: House, backend: str):
     root = Path(house.settings.state_root).parent
@@ -111,7 +103,6 @@ async def test_a_changed_backup_is_refused_and_nothing_is_made(house: House, bac
         assert os.listdir(Path(house.settings.state_root) / "incoming") == []
 
 
-@NOT_FOR_PAGES
 @holds("REA-7")
 async def test_a_realm_in_memory_or_none_has_no_backup(house: House):
     root = Path(house.settings.state_root).parent
@@ -126,7 +117,6 @@ async def test_a_realm_in_memory_or_none_has_no_backup(house: House):
 
 
 @pytest.mark.parametrize(("backend", "target"), [("sqlite", "jsonl"), ("jsonl", "sqlite"), ("memory", None)])
-@NOT_FOR_PAGES
 @holds("REA-8")
 async def test_an_export_is_taken_by_another_backend(house: House, backend: str, target: str | None):
     root = Path(house.settings.state_root).parent
@@ -151,7 +141,6 @@ async def test_an_export_is_taken_by_another_backend(house: House, backend: str,
         assert (await peer.call("turn/start", session_id=session_id, prompt="?"))["text"] == "on we go"
 
 
-@NOT_FOR_PAGES
 @holds("REA-8")
 async def test_secrets_go_along_when_they_are_asked_for(house: House):
     root = Path(house.settings.state_root).parent
@@ -164,7 +153,6 @@ async def test_secrets_go_along_when_they_are_asked_for(house: House):
         assert config["config"]["providers"]["api_keys"]["openai"] == {"secret": True, "set": True}
 
 
-@NOT_FOR_PAGES
 @holds("REA-8")
 async def test_an_export_that_was_cut_off_or_changed_makes_nothing(house: House):
     root = Path(house.settings.state_root).parent
@@ -193,7 +181,6 @@ async def test_an_export_that_was_cut_off_or_changed_makes_nothing(house: House)
 
 
 @pytest.mark.parametrize(("before", "after"), [("sqlite", "jsonl"), ("jsonl", "sqlite")])
-@except_over(tcp="a page may not take a realm from others")
 @holds("REA-9")
 async def test_a_realm_is_converted_with_all_that_it_has_and_back(house: House, before: str, after: str):
     root = Path(house.settings.state_root)

@@ -215,6 +215,12 @@ def test_a_realm_is_backed_up_restored_exported_and_imported(shell: Shell):
     assert (made["backend"], list(made["digests"].values())) == ("jsonl", [digest])
     assert {row["realm_id"] for row in shell.json("realms", "list")["realms"]} == {"team", "second", "third"}
     assert shell.run("--realm", "third", "resume", "last", "more").returncode == 0
+    assert shell.json("realms", "convert", "third", "--to", "sqlite")["backend"] == "sqlite"
+    checked = shell.run("realms", "check", "third")
+    assert (checked.returncode, "realm.store" in checked.stdout) == (0, True)
+    Path(shell.json("realms", "show", "second")["path"], "config.toml").write_text("= nonsense")
+    broken = shell.run("realms", "check", "second")
+    assert (broken.returncode, "realm.config" in broken.stdout) == (55, True)
 
 
 def test_the_daemon_is_started_looked_at_restarted_and_stopped(shell: Shell):

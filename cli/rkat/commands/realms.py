@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from meerkat_client.errors import RkatError
+from meerkat_client.wire.codes import TABLE
 
 from .. import output, table
 from ..connection import connect
@@ -183,6 +184,26 @@ def import_file(
     with connect(options) as client:
         made = client.call("realm/import", params)
     _write_copied(options, made, "imported")
+
+
+@app.command(cls=Leaf)
+def check(
+    ctx: typer.Context,
+    realm_id: Annotated[str | None, typer.Argument(metavar="[REALM]", help="Default: the realm used here.")] = None,
+) -> None:
+    """Read a realm through while it is used, and say what is wrong and how to mend it. 55 is the status then."""
+    options = Options.of(ctx)
+    with connect(options) as client:
+        found = client.call("realm/check", {"realm_id": realm_id} if realm_id is not None else {})
+    if options.json:
+        output.document(found)
+    else:
+        for finding in found["findings"]:
+            output.text(f"{finding['level']}  {finding['check']}  {finding['subject']}: {finding['message']}\n")
+            if "mend" in finding:
+                output.text(f"  {finding['mend']}\n")
+    if not found["whole"]:
+        raise typer.Exit(TABLE["REALM_DAMAGED"].exit)
 
 
 @app.command(cls=Leaf)

@@ -923,6 +923,20 @@ class RealmCopied(TypedDict):
     digests: dict[str, str]
 
 
+class RealmCheck(TypedDict):
+    """`realm/check`: read a realm through: manifest, config, store, blobs, shared messages. Turns go on meanwhile."""
+
+    realm_id: NotRequired[str | None]
+
+
+class RealmChecked(TypedDict):
+    """Result of `realm/check`: what is well, too. `whole` is false when one of the findings is an error."""
+
+    realm_id: str
+    whole: bool
+    findings: list[Finding]
+
+
 class RealmConvert(TypedDict):
     """`realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run."""
 

@@ -872,6 +872,19 @@ export interface RealmCopied {
   digests: Record<string, string>;
 }
 
+/** `realm/check`: read a realm through: manifest, config, store, blobs, shared messages. Turns go on meanwhile. */
+export interface RealmCheck {
+  /** The default is this connection's realm. */
+  realmId?: string | null;
+}
+
+/** Result of `realm/check`: what is well, too. `whole` is false when one of the findings is an error. */
+export interface RealmChecked {
+  realmId: string;
+  whole: boolean;
+  findings: Finding[];
+}
+
 /** `realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run. */
 export interface RealmConvert {
   /** The default is this connection's realm. */
@@ -1716,6 +1729,7 @@ export interface Methods {
   "mcp/remove": { params: McpRemove; result: McpChanged };
   "models/catalog": { params: ModelsCatalog; result: Catalog };
   "realm/backup": { params: RealmBackup; result: RealmCopied };
+  "realm/check": { params: RealmCheck; result: RealmChecked };
   "realm/convert": { params: RealmConvert; result: RealmCopied };
   "realm/create": { params: RealmCreate; result: RealmDetails };
   "realm/current": { params: RealmCurrent; result: RealmInfo };

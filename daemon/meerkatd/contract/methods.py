@@ -82,6 +82,7 @@ METHODS: tuple[Method, ...] = (
     Method("mcp/remove", mcp.McpRemove, mcp.McpChanged, "Take an MCP server from a session, or from its realm."),
     Method("models/catalog", model.ModelsCatalog, model.Catalog, "Models known by name, and which can be used."),
     Method("realm/backup", realm.RealmBackup, realm.RealmCopied, "Copy a realm's folder while it is used."),
+    Method("realm/check", realm.RealmCheck, realm.RealmChecked, "Read a realm through, and say what is wrong."),
     Method("realm/convert", realm.RealmConvert, realm.RealmCopied, "Give a realm another backend."),
     Method("realm/create", realm.RealmCreate, realm.RealmDetails, "Make a realm and pin its backend."),
     Method("realm/current", realm.RealmCurrent, realm.RealmInfo, "The realm of this connection."),

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from .base import Params, ShortText, Text
 from .connection import BackendName
+from .finding import Finding
 
 
 class RealmCurrent(Params):
@@ -107,6 +108,12 @@ class RealmImport(Params):
     backend: BackendName | None = Field(None, description="The default is the backend that it had.")
 
 
+class RealmCheck(Params):
+    """`realm/check`: read a realm through: manifest, config, store, blobs, shared messages. Turns go on meanwhile."""
+
+    realm_id: ShortText | None = Field(None, description="The default is this connection's realm.")
+
+
 class RealmConvert(Params):
     """`realm/convert`: give a realm another backend; its files of before go to the trash. REALM_IN_USE while turns run.
 
@@ -171,6 +178,14 @@ class RealmPruned(TypedDict):
 
     pruned: list[RealmInfo]
     dry_run: bool
+
+
+class RealmChecked(TypedDict):
+    """Result of `realm/check`: what is well, too. `whole` is false when one of the findings is an error."""
+
+    realm_id: str
+    whole: bool
+    findings: list[Finding]
 
 
 class RealmCopied(TypedDict):

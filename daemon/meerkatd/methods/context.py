@@ -15,6 +15,7 @@ from ..lifecycle.crashes import CrashLog
 from ..lifecycle.departure import Departure
 from ..protocol.port import Door, Doors, Peer, PeerGone, PeerRefused
 from ..realms.backup import Backups
+from ..realms.checking import Checks
 from ..realms.converting import Conversions
 from ..realms.exporting import Exports
 from ..realms.realm import Realm
@@ -51,6 +52,7 @@ class Services:
     backups: Backups
     exports: Exports
     conversions: Conversions
+    checks: Checks
     started_ms: int
     departure: Departure
     connections: Callable[[], int]

@@ -73,6 +73,7 @@ HANDLERS: dict[str, Handler] = {
     "mcp/remove": mcp.remove,
     "models/catalog": model.catalog,
     "realm/backup": realm.backup,
+    "realm/check": realm.check,
     "realm/convert": realm.convert,
     "realm/create": realm.create,
     "realm/current": realm.current,

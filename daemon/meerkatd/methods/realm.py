@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from ..contract.realm import (
     RealmBackup,
+    RealmCheck,
+    RealmChecked,
     RealmConvert,
     RealmCopied,
     RealmCreate,
@@ -124,3 +126,10 @@ async def convert(context: Context, params: RealmConvert, call: Call) -> RealmCo
         # This request, and its use of the realm when that is another one than the connection's, or named.
         own_calls = (realm is context.bound) + (params.realm_id is not None)
         return await context.services.conversions.convert(realm, params.to, own_calls=own_calls)
+
+
+async def check(context: Context, params: RealmCheck, call: Call) -> RealmChecked:
+    realm_id = context.realm.realm_id if params.realm_id is None else parse_realm_id(params.realm_id)
+    findings = await context.services.checks.examine(realm_id)
+    whole = all(finding["level"] != "error" for finding in findings)
+    return {"realm_id": realm_id, "whole": whole, "findings": findings}
