@@ -71,6 +71,7 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "REA-7": "files of this machine are not written or read for pages",
         "REA-8": "files of this machine are not written or read for pages",
         "REA-9": "a page may not take a realm from others",
+        "SES-12": "pages name no folders",
     },
     "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
     "mcp": {

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import holds
+from tests.behaviours.promises import except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.support.scripted_provider import Gate
 
@@ -280,6 +280,7 @@ async def test_a_summary_stands_for_the_older_part_also_after_a_restart(house: H
 
 
 @holds("SES-12")
+@except_over(tcp="pages name no folders")
 async def test_a_projects_instructions_are_used_only_when_allowed(house: House, tmp_path: Path):
     (tmp_path / "AGENTS.md").write_text("Use tabs.")
     async with house.connect(realm_id="r") as peer:

@@ -1,8 +1,9 @@
 """The daemon with everything real but the model: that one answers at once, in the process.
 
 A prompt of N characters gets an answer of N characters; `STREAM` a word every 5 ms until it is interrupted, `FLOOD` 1
-KiB every 2 ms, and `HOLD` nothing. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is profiled by cProfile into
-that file.
+KiB every 2 ms, and `HOLD` nothing. The models `WHOLE` and `ENDLESS` make the request that OpenAI's format has, and
+count its tokens; the window of the second one is never full. With MEERKAT_BENCH_PROFILE=FILE the event loop's thread is
+profiled by cProfile into that file.
 """
 
 import cProfile
@@ -12,13 +13,19 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import trio
 from tests.support.scripted_provider import ScriptedAgents
 
 from meerkatd.agent.agents import Agents
+from meerkatd.agent.context_view import CHARS_PER_TOKEN
+from meerkatd.agent.credentials import Credentials
+from meerkatd.agent.models import Endpoint
 from meerkatd.agent.port import Completed, ModelEvent, ModelRequest, Provider, ProviderKind, TextDelta, TokenUsage
+from meerkatd.agent.providers.openai_chat import OpenAIChat
+from meerkatd.agent.summary import SYSTEM as SUMMARY
 from meerkatd.app import Daemon
 from meerkatd.lifecycle.lock import take_instance_lock
 from meerkatd.lifecycle.logs import configure_logging
@@ -30,6 +37,9 @@ from meerkatd.settings import Settings, parse_settings
 STREAM = "stream"
 FLOOD = "flood"
 HOLD = "hold"
+WHOLE = "whole"
+ENDLESS = "endless"
+ENDLESS_WINDOW = 1_000_000_000
 _WORD_SECONDS = {STREAM: 0.005, FLOOD: 0.002, HOLD: math.inf}
 _WORDS = {FLOOD: "w" * 1023 + " "}
 
@@ -42,31 +52,36 @@ class InstantProvider:
         return "self_hosted"
 
     def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
-        return _stream(cast(Any, request.messages[-1])["content"])
+        tokens = 7
+        if request.model in (WHOLE, ENDLESS):
+            tokens = len(OpenAIChat().build(request, api_key=None).body) // CHARS_PER_TOKEN
+        prompt = "summary" if request.system == SUMMARY else cast(Any, request.messages[-1])["content"]
+        return _stream(prompt, tokens)
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
 
 
 @asynccontextmanager
-async def _stream(prompt: str) -> AsyncIterator[AsyncIterator[ModelEvent]]:
-    events = (
-        _endless(_WORD_SECONDS[prompt], _WORDS.get(prompt, "word ")) if prompt in _WORD_SECONDS else _at_once(prompt)
-    )
+async def _stream(prompt: str, tokens: int) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+    if prompt in _WORD_SECONDS:
+        events = _endless(_WORD_SECONDS[prompt], _WORDS.get(prompt, "word "))
+    else:
+        events = _at_once(prompt, tokens)
     try:
         yield events
     finally:
         await cast(Any, events).aclose()
 
 
-async def _at_once(prompt: str) -> AsyncIterator[ModelEvent]:
+async def _at_once(prompt: str, tokens: int) -> AsyncIterator[ModelEvent]:
     await trio.lowlevel.checkpoint()
     text = "y" * len(prompt)
     yield TextDelta(text)
     yield Completed(
         blocks=[{"block_type": "text", "data": {"text": text}}],
         stop_reason="end_turn",
-        usage=TokenUsage(input_tokens=7, output_tokens=3),
+        usage=TokenUsage(input_tokens=tokens, output_tokens=3),
     )
 
 
@@ -76,9 +91,15 @@ async def _endless(word_seconds: float, word: str) -> AsyncIterator[ModelEvent]:
         yield TextDelta(word)
 
 
+class InstantAgents(ScriptedAgents):
+    def choose(self, *, model: str | None, provider: str | None, credentials: Credentials) -> Endpoint:
+        chosen = super().choose(model=model, provider=provider, credentials=credentials)
+        return replace(chosen, context_window=ENDLESS_WINDOW) if chosen.model == ENDLESS else chosen
+
+
 def make_agents(realm: Realm) -> Agents:
     provider: Provider = InstantProvider()
-    return ScriptedAgents(cast(Any, provider), realm.tools)
+    return InstantAgents(cast(Any, provider), realm.tools)
 
 
 async def serve(settings: Settings) -> None:
