@@ -15,7 +15,7 @@ WITH_VALUE = frozenset(
         "-r", "--realm", "--instance", "--realm-backend", "--state-root", "--workspace", "--context-root",
         "-m", "--model", "-t", "--tools", "-p", "--provider", "--system", "--max-tokens", "-d", "--max-duration",
         "--max-tool-calls", "--max-total-tokens", "--max-cost", "--session-budget", "--temperature", "--label",
-        "--session-label", "--system-file", "--instructions", "--schema", "--schema-retries",
+        "--session-label", "--system-file", "--instructions", "--schema", "--schema-retries", "--image",
         "--idempotency-key", "--stdin",
     )
 )  # fmt: skip

@@ -74,7 +74,13 @@ def _result(result: dict[str, Any], *, verbose: bool) -> str:
 def _content(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(str(block.get("text", f"[{block.get('type')}]")) for block in content)
+    return "\n".join(_part(block) for block in content)
+
+
+def _part(block: dict[str, Any]) -> str:
+    if block.get("type") == "image":
+        return f"[{block['media_type']} {block['blob_id']}]"
+    return str(block.get("text", f"[{block.get('type')}]"))
 
 
 def _brief(text: str, *, verbose: bool) -> str:

@@ -49,6 +49,7 @@ PROMISES = {
     "TUR-4": "A turn outlives the connection that started it.",
     "TUR-5": "The same idempotency key gives the first outcome; with other params it is refused.",
     "TUR-6": "An answer has to fit its output schema, is asked for again with the places, and fails with them.",
+    "TUR-9": "Images of a prompt are kept as blobs, named in the history, and refused when they are none.",
     "EVE-1": "Events of a turn come to its starter before the response; session_events: false sends none.",
     "EVE-2": "A stream opened in the middle of a turn replays the turn so far and follows it.",
     "EVE-3": "A stream resumes after any cursor and misses nothing.",

@@ -1,5 +1,7 @@
 """Turns and tools, through every door."""
 
+import base64
+
 from tests.behaviours.conftest import House
 from tests.behaviours.promises import holds
 from tests.behaviours.test_connections import refused
@@ -159,3 +161,21 @@ async def test_an_answer_has_to_fit_its_schema(house: House):
         assert (error.code, error.details["errors"][0]["path"]) == ("STRUCTURED_OUTPUT_INVALID", "$.age")
         history = await peer.call("session/history", session_id="last")
         assert history["messages"][-2]["blocks"][0]["data"]["text"] == '{"age": "x"}'
+
+
+@holds("TUR-9")
+async def test_an_image_is_kept_as_a_blob_and_named_in_the_history(house: House):
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
+    image = {"type": "image", "media_type": "image/png", "source": "inline", "data": data}
+    async with house.connect(realm_id="r") as peer:
+        for bad, field in (
+            ({**image, "data": "?"}, "prompt.0.data"),
+            ({**image, "media_type": "image/gif"}, "prompt.0.media_type"),
+            ({**image, "source": "blob"}, "prompt.0"),
+        ):
+            error = await refused(peer.call("session/create", prompt=[bad]))
+            assert (error.code, error.details["field"]) == ("INVALID_PARAMS", field)
+        assert (await peer.call("session/list"))["sessions"] == []
+        await create(house, peer, [image, {"type": "text", "text": "What is it?"}])
+        block = (await peer.call("session/history", session_id="last"))["messages"][0]["content"][0]
+        assert (await peer.call("blob/get", blob_id=block["blob_id"]))["data"] == data

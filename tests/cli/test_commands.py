@@ -455,3 +455,18 @@ def test_a_system_prompt_comes_from_a_file_with_more_said_beside_it(shell: Shell
     assert "AGENTS.md" in shell.run("sessions", "show", "last").stdout
     assert shell.run(*MODEL, "--system", "x", "--system-file", "system.txt", "hi").returncode == 2
     assert shell.run(*MODEL, "--system-file", "nowhere.txt", "hi").returncode == 2
+
+
+def test_an_image_goes_with_the_prompt(shell: Shell, model: GatedModel):
+    (shell.cwd / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    model.answers("a dot")
+    assert shell.run(*MODEL, "--image", "dot.png", "What is it?").stdout == "a dot\n"
+    image, text = model.requests[-1]["messages"][-1]["content"]
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert text == {"type": "text", "text": "What is it?"}
+    assert "[image/png sha256:" in shell.run("sessions", "history", "last").stdout
+    (shell.cwd / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(800_000))
+    assert shell.run(*MODEL, "--image", "large.png", "x").returncode == 64
+    (shell.cwd / "text.png").write_text("no image")
+    for name in ("text.png", "nowhere.png"):
+        assert shell.run(*MODEL, "--image", name, "x").returncode == 2

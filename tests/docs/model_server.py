@@ -128,5 +128,5 @@ def _offered(request: dict[str, Any], prompt: str) -> bool:
 def _last_prompt(messages: list[dict[str, Any]]) -> str:
     """The last paragraph of what the user said: notices and what came in by a pipe stand in front of it."""
     content = next(message["content"] for message in reversed(messages) if message["role"] == "user")
-    text = content if isinstance(content, str) else "".join(part["text"] for part in content)
+    text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
     return text.rpartition("\n\n")[2].strip()

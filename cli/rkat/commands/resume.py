@@ -6,12 +6,14 @@ import typer
 
 from .. import local_setup
 from ..budgets import MaxCost, MaxDuration, MaxToolCalls, MaxTotalTokens, SessionBudget, params_of
+from ..images import with_images
 from ..options import Options
 from ..prompts import read_prompt
 from ..references import Session
 from ..schemas import read_schema
 from ..tree import BRANCH, Leaf
 from .run import (
+    Images,
     Instructions,
     Key,
     MaxTokens,
@@ -44,6 +46,7 @@ def resume(
     max_total_tokens: MaxTotalTokens = None,
     max_cost: MaxCost = None,
     session_budget: SessionBudget = None,
+    image: Images = None,
     instructions: Instructions = None,
     tools: Tools = None,
     schema: Schema = None,
@@ -58,7 +61,7 @@ def resume(
     """
     params: dict[str, Any] = {
         "session_id": session,
-        "prompt": read_prompt(prompt, stdin=stdin),
+        "prompt": with_images(read_prompt(prompt, stdin=stdin), image or ()),
         "model": model,
         "provider": provider,
         "max_tokens": max_tokens,

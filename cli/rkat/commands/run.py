@@ -11,6 +11,7 @@ from .. import local_setup, output
 from ..answer import AnswerView
 from ..budgets import MaxCost, MaxDuration, MaxToolCalls, MaxTotalTokens, SessionBudget, params_of
 from ..connection import connect
+from ..images import with_images
 from ..options import Options
 from ..pairs import parse_labels
 from ..prompts import read_prompt
@@ -71,6 +72,10 @@ Instructions = Annotated[
     list[str] | None,
     typer.Option("--instructions", metavar="TEXT", help="Say this with the system prompt, too; repeatable."),
 ]
+Images = Annotated[
+    list[str] | None,
+    typer.Option("--image", metavar="FILE", help="An image for the model to see: PNG, JPEG, GIF, WebP; repeatable."),
+]
 Stdin = Annotated[
     Literal["auto", "off"], typer.Option("--stdin", help="`off` leaves a pipe alone when there is a prompt.")
 ]
@@ -88,6 +93,7 @@ def run(
     system_file: Annotated[
         str | None, typer.Option("--system-file", metavar="FILE", help="The same from a file.")
     ] = None,
+    image: Images = None,
     instructions: Instructions = None,
     project_instructions: Annotated[
         bool | None,
@@ -123,7 +129,7 @@ def run(
     """
     options = Options.of(ctx)
     params: dict[str, Any] = {
-        "prompt": read_prompt(prompt, stdin=stdin),
+        "prompt": with_images(read_prompt(prompt, stdin=stdin), image or ()),
         "model": model,
         "provider": provider,
         "system_prompt": _system_prompt(system, system_file),

@@ -14,10 +14,10 @@ from .wire.version import PROTOCOL_MAX, PROTOCOL_MIN, VERSION
 
 if TYPE_CHECKING:
     # Generated, and of a hundred shapes: what loads them pays for all.
-    from .types import Budget, Initialized, PromptText
+    from .types import Budget, Initialized, PromptImage, PromptText
 
-Prompt = str | Sequence["PromptText"]
-"""Text, or text blocks."""
+Prompt = str | Sequence["PromptText | PromptImage"]
+"""Text, or blocks of text and images."""
 
 
 class ConnectOptions(TypedDict, total=False):

@@ -344,9 +344,18 @@ class TextContent(TypedDict):
     text: str
 
 
+class ImageContent(TypedDict):
+    """An image, by the blob that has its bytes; `blob/get` gives them."""
+
+    type: Literal["image"]
+    media_type: str
+    source: Literal["blob"]
+    blob_id: str
+
+
 class RunInput(TypedDict):
     kind: Literal["content"]
-    content: str | list[TextContent]
+    content: str | list[TextContent | ImageContent]
 
 
 class RunIdentity(TypedDict):
@@ -1217,6 +1226,16 @@ class PromptText(TypedDict):
     text: str
 
 
+class PromptImage(TypedDict):
+    """One image of a prompt: its bytes as base64 in `data` (source `inline`), or the `blob_id` of one that is there."""
+
+    type: Literal["image"]
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+    source: Literal["inline", "blob"]
+    data: NotRequired[str | None]
+    blob_id: NotRequired[str | None]
+
+
 class BudgetLimits(TypedDict):
     """The most that may be used of each; what is left out has no limit here."""
 
@@ -1229,7 +1248,7 @@ class BudgetLimits(TypedDict):
 class SessionCreate(TypedDict):
     """`session/create`: build the agent, store the session, and run its first turn."""
 
-    prompt: str | list[PromptText]
+    prompt: str | list[PromptText | PromptImage]
     initial_turn: NotRequired[Literal["run_immediately", "deferred"]]
     model: NotRequired[str | None]
     provider: NotRequired[str | None]
@@ -1356,7 +1375,7 @@ class ExternalEventBlock(TypedDict):
     event_type: str
     source: str
     payload: Any
-    content: NotRequired[list[TextContent]]
+    content: NotRequired[list[TextContent | ImageContent]]
 
 
 class SystemNotice(TypedDict):
@@ -1373,7 +1392,7 @@ class UserMessage(TypedDict):
     """What the user's side says. `transcript_role` marks what was added without asking for an answer, and `source`"""
 
     role: Literal["user"]
-    content: str | list[TextContent]
+    content: str | list[TextContent | ImageContent]
     created_at: str
     run_id: NotRequired[str]
     transcript_role: NotRequired[Literal["injected_context", "compaction_summary"]]
@@ -1424,7 +1443,7 @@ class AssistantMessage(TypedDict):
 
 class ToolResult(TypedDict):
     tool_use_id: str
-    content: str | list[TextContent]
+    content: str | list[TextContent | ImageContent]
     is_error: bool
 
 
@@ -1598,7 +1617,7 @@ class TurnStart(TypedDict):
     """`turn/start`: run one turn. SESSION_BUSY at once when another one runs."""
 
     session_id: str
-    prompt: str | list[PromptText]
+    prompt: str | list[PromptText | PromptImage]
     model: NotRequired[str | None]
     provider: NotRequired[str | None]
     max_tokens: NotRequired[int | None]

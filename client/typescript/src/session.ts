@@ -6,6 +6,7 @@ import { runTurn } from "./turns.js";
 import type {
   ContextInjected,
   ExternalEventOutcome,
+  PromptImage,
   PromptText,
   RunResult,
   SessionArchive,
@@ -18,7 +19,7 @@ import type {
   Usage,
 } from "./types.js";
 
-export type Prompt = string | PromptText[];
+export type Prompt = string | (PromptText | PromptImage)[];
 
 export interface Cancellable {
   /** Aborting it interrupts the turn. */

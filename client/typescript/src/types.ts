@@ -321,6 +321,14 @@ export interface TextContent {
   text: string;
 }
 
+/** An image, by the blob that has its bytes; `blob/get` gives them. */
+export interface ImageContent {
+  type: "image";
+  mediaType: string;
+  source: "blob";
+  blobId: string;
+}
+
 export interface RunInput {
   kind: "content";
   content: Content;
@@ -1148,6 +1156,15 @@ export interface PromptText {
   text: string;
 }
 
+/** One image of a prompt: its bytes as base64 in `data` (source `inline`), or the `blob_id` of one that is there. */
+export interface PromptImage {
+  type: "image";
+  mediaType: "image/png" | "image/jpeg" | "image/gif" | "image/webp";
+  source: "inline" | "blob";
+  data?: string | null;
+  blobId?: string | null;
+}
+
 /** The most that may be used of each; what is left out has no limit here. */
 export interface BudgetLimits {
   /** Tokens of input and output together. */
@@ -1161,8 +1178,8 @@ export interface BudgetLimits {
 
 /** `session/create`: build the agent, store the session, and run its first turn. */
 export interface SessionCreate {
-  /** Text, or a list of text blocks. */
-  prompt: string | PromptText[];
+  /** Text, or a list of text and image blocks. */
+  prompt: string | Array<PromptText | PromptImage>;
   /** `deferred` stores session and prompt; the first `turn/start` runs it. */
   initialTurn?: "run_immediately" | "deferred";
   /** Name of a model; the config's default when absent. */
@@ -1304,7 +1321,7 @@ export interface ExternalEventBlock {
   eventType: string;
   source: string;
   payload: unknown;
-  content?: TextContent[];
+  content?: Array<TextContent | ImageContent>;
 }
 
 /** A word of the daemon's own in the transcript: a turn was interrupted or lost, something happened outside. The */
@@ -1537,8 +1554,8 @@ export interface TurnRead {
 export interface TurnStart {
   /** A session: its UUID, `realm:uuid`, the UUID's first 4 or more characters, `last`, or `~N`. */
   sessionId: string;
-  /** Text, or a list of text blocks. */
-  prompt: string | PromptText[];
+  /** Text, or a list of text and image blocks. */
+  prompt: string | Array<PromptText | PromptImage>;
   /** Use another model from this turn on. */
   model?: string | null;
   provider?: string | null;
@@ -1670,7 +1687,8 @@ export type AssistantBlock =
 
 export type Content =
   | string
-  | TextContent[];
+  | Array<TextContent
+  | ImageContent>;
 
 export type EventPayload =
   | RunStarted

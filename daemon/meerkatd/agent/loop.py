@@ -5,7 +5,7 @@ The loop knows no store and no session. What it has to write ahead goes to a `Le
 `close_off` then turns what was under way into messages that say so, and a transcript that every provider accepts.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from ..contract.tool import ToolVerdict
 from ..errors import AgentError, ProviderError
 from .approval import DENIED_BY_POLICY, Approvals
 from .context import Context
+from .images import Image
 from .meter import Meter, MeteredCall
 from .port import (
     Completed,
@@ -101,6 +102,7 @@ class AgentRun:
         boundary: awaited before each call of the model; gives messages that came from elsewhere meanwhile.
         context: what the model sees; compacted when it nears the model's window.
         approvals: who is asked about calls that the policy lets nobody make unasked; None when nobody can be.
+        images: gives those that the next call shows, by blob id.
         structured: what the final answer has to be; None for any text.
     """
 
@@ -115,6 +117,7 @@ class AgentRun:
     boundary: Callable[[], Awaitable[Sequence[Message]]] | None = None
     context: Context | None = None
     approvals: Approvals | None = None
+    images: Callable[[], Awaitable[Mapping[str, Image]]] | None = None
     structured: StructuredOutput | None = None
     output: list[Message] = field(default_factory=list)
     max_model_calls: int = MAX_MODEL_CALLS
@@ -183,7 +186,8 @@ class AgentRun:
         await self.tools.refresh()
         if self.context is not None:
             await self.context.make_room(self.request, self.ask_aside)
-        request = replace(self.request, tools=self.tools.specs())
+        images = await self.images() if self.images is not None else {}
+        request = replace(self.request, tools=self.tools.specs(), images=images)
         if self.structured is None:
             return await self._call(request)
         shaped = self.structured.shaped(request)

@@ -91,6 +91,11 @@ class Endpoint:
     context_window: int | None = None
 
     @property
+    def takes_images(self) -> bool:
+        """False for models that are known to take none; a server of the user's own may take them."""
+        return self.kind != "local"
+
+    @property
     def is_openai(self) -> bool:
         """Whether OpenAI itself answers there, and not something that is compatible with it."""
         return self.kind == "openai" and urlsplit(self.base_url).hostname == "api.openai.com"

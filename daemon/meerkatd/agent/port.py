@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ..contract.message import AssistantBlock, Message, StopReason, ToolUseBlock
+from .images import Image
 
 ProviderKind = Literal["anthropic", "openai", "gemini", "self_hosted", "local"]
 
@@ -74,6 +75,7 @@ class ModelRequest:
             or `tool_results`.
         max_tokens: limit for this answer; None leaves it to the provider (Anthropic needs one: its adapter has it).
         output_format: what the answer has to be, for a provider that can be told.
+        images: those that `messages` name and that are to be sent, by blob id.
         extra: provider parameters to merge into the request body as they are.
     """
 
@@ -84,6 +86,7 @@ class ModelRequest:
     max_tokens: int | None = None
     temperature: float | None = None
     output_format: OutputFormat | None = None
+    images: Mapping[str, Image] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -30,7 +30,7 @@ _ALIASES: dict[str, Any] = {
 _PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null", Any: "unknown"}
 # What the client itself keeps to.
 _VERSIONS = ("VERSION", "PROTOCOL_MIN", "PROTOCOL_MAX", "CONTRACT_VERSION")
-_BLOCKS = frozenset(("TextContent", "PromptText"))
+_BLOCKS = frozenset(("TextContent", "ImageContent", "PromptText", "PromptImage"))
 _NAMES = "Readonly<Record<string, string>>"
 _NESTED = f"Readonly<Record<string, {_NAMES}>>"
 _CALLS = "Readonly<Record<string, readonly [params: string, result: string]>>"

@@ -25,7 +25,16 @@ class TextContent(TypedDict):
     text: str
 
 
-ContentBlock = TextContent
+class ImageContent(TypedDict):
+    """An image, by the blob that has its bytes; `blob/get` gives them."""
+
+    type: Literal["image"]
+    media_type: str
+    source: Literal["blob"]
+    blob_id: str
+
+
+ContentBlock = TextContent | ImageContent
 Content = str | list[ContentBlock]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from typing_extensions import TypedDict
 
 from .base import IdempotencyKey, JsonObject, Params, SessionRef, ShortText, Text
@@ -17,20 +17,42 @@ class PromptText(Params):
     text: Text
 
 
-def _not_blank(prompt: "str | list[PromptText]") -> "str | list[PromptText]":
-    text = prompt if isinstance(prompt, str) else "".join(block.text for block in prompt)
-    if not text.strip():
+MediaType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+
+
+class PromptImage(Params):
+    """One image of a prompt: its bytes as base64 in `data` (source `inline`), or the `blob_id` of one that is there."""
+
+    type: Literal["image"]
+    media_type: MediaType
+    source: Literal["inline", "blob"]
+    data: str | None = None
+    blob_id: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _says_where_it_is(self) -> "PromptImage":
+        if self.source == "inline" and (self.data is None or self.blob_id is not None):
+            raise ValueError("an inline image has data, and no blob_id")
+        if self.source == "blob" and (self.blob_id is None or self.data is not None):
+            raise ValueError("an image from a blob has a blob_id, and no data")
+        return self
+
+
+PromptBlock = Annotated[PromptText | PromptImage, Field(discriminator="type")]
+
+
+def _not_blank(prompt: "str | list[PromptBlock]") -> "str | list[PromptBlock]":
+    texts = [prompt] if isinstance(prompt, str) else [block.text for block in prompt if block.type == "text"]
+    if not "".join(texts).strip() and (isinstance(prompt, str) or len(texts) == len(prompt)):
         raise ValueError("must not be empty")
     return prompt
 
 
 Prompt = Annotated[
-    Text | list[PromptText],
+    Text | list[PromptBlock],
     AfterValidator(_not_blank),
-    Field(description="Text, or a list of text blocks."),
+    Field(description="Text, or a list of text and image blocks."),
 ]
-
-
 # Instructions are said with each call; longer ones are a system prompt, or a file that the agent reads.
 MAX_INSTRUCTIONS = 32
 MAX_INSTRUCTION_CHARS = 16_384

@@ -190,8 +190,11 @@ def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         # A misspelt name is the cause, the missing field only its effect.
-        first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-        path = ".".join(_clipped(str(part)) for part in first["loc"] if not _is_branch(part)) or "params"
+        first = next((each for each in problems if each["type"] == "extra_forbidden"), None)
+        if first is None:
+            # Of several things that a field may be, the one that came farthest is the one that was meant.
+            first = max(problems, key=lambda each: len(fields_of(each["loc"])))
+        path = ".".join(_clipped(str(part)) for part in fields_of(first["loc"])) or "params"
         message = complaint(first)
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), shape.model_fields, n=1)
@@ -204,6 +207,15 @@ def check_params(shape: type[Params], params: dict[str, Any] | None) -> Params:
 
 def _clipped(part: str) -> str:
     return part if len(part) <= MAX_SHOWN_CHARS else f"{part[:MAX_SHOWN_CHARS]}…"
+
+
+def fields_of(place: tuple[int | str, ...]) -> list[int | str]:
+    """What the caller wrote of pydantic's path: without branches of unions, and the tags of blocks in a list."""
+    parts: list[int | str] = []
+    for part in place:
+        if not _is_branch(part) and not (parts and isinstance(parts[-1], int) and part in ("text", "image")):
+            parts.append(part)
+    return parts
 
 
 def _is_branch(part: int | str) -> bool:

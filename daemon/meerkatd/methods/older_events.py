@@ -46,4 +46,4 @@ def _older_payload(payload: EventPayload) -> dict[str, Any]:
 
 
 def _text(blocks: Any) -> str:
-    return "".join(cast(str, block["text"]) for block in blocks)
+    return "".join(cast(str, block["text"]) for block in blocks if block["type"] == "text")

@@ -1,5 +1,6 @@
 """Turns: start, interrupt, read; and following a turn to its end."""
 
+from base64 import b64decode
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -9,16 +10,32 @@ from ..agent.limits import Limits
 from ..agent.schema_check import check_schema
 from ..contract.base import Params
 from ..contract.budget import BudgetLimits, amounts
-from ..contract.message import Content
-from ..contract.turn import PromptText, RunResult, TurnInfo, TurnInterrupt, TurnInterrupted, TurnRead, TurnStart
-from ..errors import ShuttingDown
+from ..contract.message import ImageContent, TextContent
+from ..contract.turn import (
+    PromptBlock,
+    PromptImage,
+    PromptText,
+    RunResult,
+    TurnInfo,
+    TurnInterrupt,
+    TurnInterrupted,
+    TurnRead,
+    TurnStart,
+)
+from ..errors import InvalidParams, ShuttingDown
 from ..ids import SessionId
 from ..protocol.port import Call
+from ..sessions.images import NewImage, PromptContent
 from ..sessions.keys import digest_of
 from ..sessions.request import AgentOptions, KeyedRequest
 from ..sessions.turn import Turn
 from .context import Context
 
+_BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": (b"GIF87a", b"GIF89a"),
+}
 # Params that say nothing about what a request does, only how its caller wants to be told.
 _NOT_IN_DIGEST = {"idempotency_key", "session_events"}
 
@@ -108,13 +125,40 @@ def limits_of(said: BudgetLimits | None) -> Limits | None:
     return None if said is None else Limits(**amounts(said))
 
 
-def content_of(prompt: str | list[PromptText]) -> Content:
-    """A prompt as the transcript keeps it: one text is plain text."""
+def content_of(prompt: str | list[PromptBlock]) -> PromptContent:
+    """A prompt as sessions take it: one text is plain text.
+
+    Raises:
+        InvalidParams: an image that is none of its media type.
+    """
     if isinstance(prompt, str):
         return prompt
-    if len(prompt) == 1:
+    if len(prompt) == 1 and isinstance(prompt[0], PromptText):
         return prompt[0].text
-    return [{"type": "text", "text": block.text} for block in prompt]
+    return [_block(block, f"prompt.{index}") for index, block in enumerate(prompt)]
+
+
+def _block(block: PromptText | PromptImage, path: str) -> TextContent | ImageContent | NewImage:
+    if isinstance(block, PromptText):
+        return {"type": "text", "text": block.text}
+    if block.blob_id is not None:
+        return {"type": "image", "media_type": block.media_type, "source": "blob", "blob_id": block.blob_id}
+    try:
+        data = b64decode(block.data or "", validate=True)
+    except ValueError:
+        raise InvalidParams(f"{path}.data: is not base64.", details={"field": f"{path}.data"}) from None
+    if not _looks_like(data, block.media_type):
+        raise InvalidParams(
+            f"{path}.data: the bytes are no {block.media_type}.", details={"field": f"{path}.media_type"}
+        )
+    return NewImage(block.media_type, data)
+
+
+def _looks_like(data: bytes, media_type: str) -> bool:
+    """Whether the first bytes are those of the format: providers say little about what they refuse."""
+    if media_type == "image/webp":
+        return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    return data.startswith(_BEGINNINGS[media_type])
 
 
 def keyed(method: str, params: Params, **resolved: Any) -> KeyedRequest | None:

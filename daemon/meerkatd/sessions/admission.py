@@ -21,7 +21,7 @@ from ..agent.models import Endpoint
 from ..agent.port import ModelRequest
 from ..agent.project_file import project_instructions
 from ..contract.message import Content, Message
-from ..errors import MeerkatError, StorageUnknown
+from ..errors import InvalidParams, MeerkatError, StorageUnknown
 from ..ids import Cursor, SessionId, TurnId, new_session_id, new_turn_id
 from ..store.api import KeyRow, RealmStore, SessionRow, TurnRow
 from . import outcome
@@ -29,6 +29,7 @@ from .approvals import RealmApprovals, TurnApprovals
 from .charging import Charging
 from .clock import rfc3339
 from .compacting import Compact
+from .images import Album, PromptContent, has_images, images_in, stored
 from .keys import Keys
 from .ledger import StoredLedger
 from .live import LiveSessions
@@ -88,7 +89,7 @@ class Admission:
     async def create(
         self,
         open_store: Callable[[], Awaitable[RealmStore]],
-        prompt: Content,
+        prompt: PromptContent,
         *,
         caller: Caller,
         options: AgentOptions,
@@ -116,7 +117,9 @@ class Admission:
         wanted = options.project_instructions
         if wanted if wanted is not None else self._agents.defaults().project_instructions:
             options = replace(options, project=await project_instructions(options.workspace))
+        _check_images(prompt, endpoint)
         store = await open_store()
+        prompt = await stored(prompt, store)
         if keyed is None:
             return await self._create(store, endpoint, prompt, caller, options, labels, deferred, None)
         async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
@@ -174,7 +177,7 @@ class Admission:
         self,
         store: RealmStore,
         session_id: SessionId,
-        prompt: Content | Compact,
+        prompt: PromptContent | Compact,
         *,
         caller: Caller,
         options: AgentOptions,
@@ -188,6 +191,8 @@ class Admission:
             InvalidParams, ProviderNotConfigured: the model cannot be used; nothing was stored.
             DuplicateInput: the key belongs to a different request.
         """
+        if not isinstance(prompt, Compact):
+            prompt = await stored(prompt, store)
         if keyed is None:
             return await self._start_turn(store, session_id, prompt, caller, options, None)
         async with self._keys.claim(store, keyed.key, digest=keyed.digest) as earlier:
@@ -218,6 +223,8 @@ class Admission:
                     provider=options.provider or (None if options.model else session.meta.provider),
                     credentials=caller.credentials,
                 )
+                if not isinstance(prompt, Compact):
+                    _check_images(prompt, endpoint)
                 with trio.CancelScope(shield=True):
                     # Whoever changes the session right now is waited for; it takes milliseconds.
                     async with session.changing:
@@ -325,6 +332,11 @@ class Admission:
                 chars_before=transcript.chars_from,
                 compaction=meta.compaction,
             )
+
+            def shown_images() -> list[str]:
+                before = [blob_id for number, blob_id in transcript.images if view.start <= number < view.committed]
+                return before + [blob_id for message in output for blob_id in images_in(message)]
+
             tools = self._agents.toolbox(scope, endpoint)
             system = system_prompt(meta, options, defaults, with_tools=bool(tools.specs()))
             request = ModelRequest(
@@ -363,6 +375,7 @@ class Admission:
                     emit=session.events.append,
                     now=lambda: rfc3339(self._now_ms()),
                 ),
+                images=Album(store, shown_images).images,
                 structured=structured,
                 max_model_calls=defaults.max_model_calls,
                 max_concurrent_tools=defaults.max_concurrent_tools,
@@ -468,6 +481,16 @@ def _withdraw(session: Session, turn: Turn, error: BaseException) -> None:
     turn.last_cursor = turn.first_cursor
     turn.done.set()
     session.events.wake()
+
+
+def _check_images(prompt: PromptContent | Content, endpoint: Endpoint) -> None:
+    """Refuse images for a model that is known to take none, before anything is stored."""
+    if has_images(prompt) and not endpoint.takes_images:
+        raise InvalidParams(
+            f"prompt: the model {endpoint.full_name} takes no images.",
+            details={"field": "prompt", "model": endpoint.full_name},
+            hint="Choose another --model, or leave the image out.",
+        )
 
 
 def _joined(meta: SessionMeta, prompt: Content | Compact) -> Content | Compact:

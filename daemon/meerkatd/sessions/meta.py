@@ -7,7 +7,7 @@ from typing import Any
 
 from ..agent.context_view import Compaction
 from ..agent.project_file import ProjectInstructions
-from ..contract.message import AddedMessage, Content
+from ..contract.message import AddedMessage, Content, ContentBlock
 from ..contract.tool import Task, ToolLevel
 
 
@@ -80,9 +80,13 @@ TITLE_CHARS = 80
 
 def title_of(content: Content) -> str:
     """The first line of a prompt that says something, cut to a length that a list can show."""
-    text = content if isinstance(content, str) else " ".join(block["text"] for block in content)
+    text = content if isinstance(content, str) else " ".join(map(_told, content))
     line = " ".join(text.split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+
+
+def _told(block: ContentBlock) -> str:
+    return block["text"] if block["type"] == "text" else "[image]"
 
 
 def join_prompts(staged: Content, prompt: Content) -> Content:

@@ -13,6 +13,7 @@ from typing import cast
 import trio
 
 from ..agent.agents import Agents
+from ..agent.providers.history import plain_text
 from ..agent.tools.mcp.spec import ServerSpec
 from ..contract.message import Content, Message
 from ..contract.session import SessionInfo, SessionSummary
@@ -27,6 +28,7 @@ from .clock import now_ms
 from .compacting import Compact
 from .cost import cost_of_usage
 from .forking import Forking
+from .images import PromptContent
 from .injection import Added, Addition, InjectedContext, Injection
 from .keys import Keys
 from .live import LiveSessions, no_session
@@ -129,7 +131,7 @@ class Sessions:
 
     async def create(
         self,
-        prompt: Content,
+        prompt: PromptContent,
         *,
         caller: Caller,
         options: AgentOptions,
@@ -145,7 +147,7 @@ class Sessions:
     async def start_turn(
         self,
         session_id: SessionId,
-        prompt: Content,
+        prompt: PromptContent,
         *,
         caller: Caller,
         options: AgentOptions,
@@ -420,4 +422,4 @@ class Sessions:
 
 
 def _text(content: Content) -> str:
-    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+    return plain_text(content)

@@ -14,6 +14,7 @@ import trio
 
 from ..contract.message import Message
 from ..store.api import RealmStore
+from .images import images_in
 
 # Bytes of stored JSON of all transcripts of a realm; in memory they take about four times as much. They are given back
 # when their realm has been idle for a while. Less than what one session may have would make long sessions that take
@@ -29,14 +30,18 @@ _PAGE_BYTES = 4 * 1024 * 1024
 class Transcript:
     """Messages 0, 1, 2, ... of one session, and how many bytes of JSON they were read from."""
 
-    __slots__ = ("_ends", "messages", "weight")
+    __slots__ = ("_ends", "images", "messages", "weight")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.weight = 0
         self._ends = array("Q")
+        # (number of the message, blob id) of each image.
+        self.images: list[tuple[int, str]] = []
 
     def extend(self, messages: Sequence[Message], bodies: Sequence[str]) -> None:
+        for number, message in enumerate(messages, start=len(self.messages)):
+            self.images.extend((number, blob_id) for blob_id in images_in(message))
         self.messages.extend(messages)
         for body in bodies:
             self.weight += len(body)

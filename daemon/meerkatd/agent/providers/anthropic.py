@@ -101,7 +101,7 @@ class AnthropicMessages:
 
 def _messages(request: ModelRequest) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for step in steps_of(request.messages):
+    for step in steps_of(request.messages, request.images):
         if isinstance(step, UserStep):
             rows.append({"role": "user", "content": _user_blocks(step)})
             continue
@@ -120,6 +120,10 @@ def _user_blocks(step: UserStep) -> list[dict[str, Any]]:
         }
         for result in step.results
     ]
+    blocks.extend(
+        {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.base64}}
+        for image in step.images
+    )
     blocks.extend({"type": "text", "text": text} for text in step.texts)
     return blocks
 

@@ -86,7 +86,7 @@ def _contents(request: ModelRequest) -> list[dict[str, Any]]:
         {"role": "user", "parts": _user_parts(step)}
         if isinstance(step, UserStep)
         else {"role": "model", "parts": _model_parts(step, signed=signed)}
-        for step in steps_of(request.messages)
+        for step in steps_of(request.messages, request.images)
     ]
 
 
@@ -101,6 +101,7 @@ def _user_parts(step: UserStep) -> list[dict[str, Any]]:
         }
         for result in step.results
     ]
+    parts.extend({"inlineData": {"mimeType": image.media_type, "data": image.base64}} for image in step.images)
     parts.extend({"text": text} for text in step.texts)
     return parts
 

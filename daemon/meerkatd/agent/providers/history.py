@@ -10,10 +10,12 @@ once for all formats:
 * the first step is the user's, and no text is empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from ...contract.message import AssistantBlock, Content, Message, ToolResult
+from ...contract.message import AssistantBlock, Content, ContentBlock, Message, ToolResult
+from ..images import NOT_SHOWN, Image
 
 NO_RESULT = "This call has no result: the turn ended before it ran to its end."
 EARLIER = "(The beginning of this conversation is not shown.)"
@@ -32,9 +34,10 @@ class Result:
 
 @dataclass(slots=True)
 class UserStep:
-    """Results first, then texts: the order that every provider wants."""
+    """Results first, then images, then texts: the order that every provider wants."""
 
     results: list[Result] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
 
@@ -50,24 +53,24 @@ def plain_text(content: Content) -> str:
     """The text of a message's content."""
     if isinstance(content, str):
         return content
-    return "\n".join(block["text"] for block in content)
+    return "\n".join(block["text"] if block["type"] == "text" else NOT_SHOWN for block in content)
 
 
-def steps_of(messages: Sequence[Message]) -> list[Step]:
+def steps_of(messages: Sequence[Message], images: Mapping[str, Image] = MappingProxyType({})) -> list[Step]:
     """The history as alternating steps; begins with a `UserStep` and has no call without a result."""
     steps: list[Step] = []
     for message in messages:
-        _append(steps, message)
+        _append(steps, message, images)
     _settle(steps)
     if not steps or isinstance(steps[0], AssistantStep):
         steps.insert(0, UserStep(texts=[EARLIER if steps else EMPTY]))
     for step in steps:
-        if isinstance(step, UserStep) and not step.results and not step.texts:
+        if isinstance(step, UserStep) and not (step.results or step.images or step.texts):
             step.texts.append(EMPTY)
     return steps
 
 
-def _append(steps: list[Step], message: Message) -> None:
+def _append(steps: list[Step], message: Message, images: Mapping[str, Image]) -> None:
     if message["role"] == "system":
         return
     if message["role"] == "block_assistant":
@@ -79,9 +82,23 @@ def _append(steps: list[Step], message: Message) -> None:
     if message["role"] == "tool_results":
         _add_results(steps, step, message["results"])
         return
-    text = message["body"] if message["role"] == "system_notice" else plain_text(message["content"])
+    text = message["body"] if message["role"] == "system_notice" else _take_images(step, message["content"], images)
     if text.strip():
         step.texts.append(text)
+
+
+def _take_images(step: UserStep, content: Content, images: Mapping[str, Image]) -> str:
+    """Put the images of a prompt that are to be sent into its step; what is left is text."""
+    if isinstance(content, str):
+        return content
+    rest: list[ContentBlock] = []
+    for block in content:
+        image = images.get(block["blob_id"]) if block["type"] == "image" else None
+        if image is None:
+            rest.append(block)
+        else:
+            step.images.append(image)
+    return plain_text(rest)
 
 
 def _says_something(block: AssistantBlock) -> bool:

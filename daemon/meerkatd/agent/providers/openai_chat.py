@@ -84,7 +84,7 @@ def _messages(request: ModelRequest) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if request.system:
         rows.append({"role": "system", "content": request.system})
-    for step in steps_of(request.messages):
+    for step in steps_of(request.messages, request.images):
         if isinstance(step, AssistantStep):
             rows.append(_assistant_row(step))
         else:
@@ -102,8 +102,15 @@ def _user_rows(step: UserStep) -> list[dict[str, Any]]:
         }
         for result in step.results
     ]
-    if step.texts:
-        rows.append({"role": "user", "content": "\n\n".join(step.texts)})
+    text = "\n\n".join(step.texts)
+    if step.images:
+        parts: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.base64}"}}
+            for image in step.images
+        ]
+        rows.append({"role": "user", "content": [*parts, *([{"type": "text", "text": text}] if text else [])]})
+    elif text:
+        rows.append({"role": "user", "content": text})
     return rows
 
 
