@@ -98,6 +98,19 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "DAE-2": "agents do not look after the daemon",
         "DAE-3": "agents open no doors",
     },
+    "rest": {
+        "CON-1": "rkat-rest sends initialize itself, once",
+        "CON-6": "requests have no versions of the contract",
+        "CON-3": "what is unknown is an address here: tests/rest/test_sessions.py",
+        "REA-7": "files of this machine are not written or read over HTTP",
+        "REA-8": "files of this machine are not written or read over HTTP",
+        "BLO-1": "a blob is an address here: tests/rest/test_sessions.py",
+        "CFG-3": "a body may be the document itself: tests/rest/test_config.py",
+        "EVE-1": "a request has one answer; GET /sessions/{session_id}/events has the events",
+        "TOO-1": "the daemon calls a tool over the connection that offers it, and HTTP has no way back",
+        "TOO-2": "the daemon calls a tool over the connection that offers it, and HTTP has no way back",
+        "DAE-3": "a door on TCP lives as long as a connection, and a request has none",
+    },
 }
 
 T = TypeVar("T", bound=Callable[..., object])

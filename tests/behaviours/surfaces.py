@@ -12,6 +12,7 @@ import cbor2
 import trio
 import trio_websocket
 from tests.behaviours.mcp_door import open_mcp_door
+from tests.behaviours.rest_door import open_rest_door
 
 from meerkat_client.wire.limits import MAX_REPLY_FRAME
 from meerkat_client.wire.version import CONTRACT_VERSION
@@ -19,7 +20,7 @@ from rkat_shims.rpc.loop import Loop
 from rkat_shims.rpc.options import Options
 
 # What the daemon's own doors are called, and the ways that lead through something of ours.
-SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp")
+SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp", "rest")
 
 
 class Refused(Exception):
@@ -152,8 +153,8 @@ _THREADS = trio.CapacityLimiter(200)
 
 
 class Ways:
-    """The ways into one daemon: `framed`, `ws-cbor` and `ws-json` by its socket, `tcp` by a door, `rpc` and
-    `mcp` by `rkat-rpc` and `rkat-mcp`.
+    """The ways into one daemon: `framed`, `ws-cbor` and `ws-json` by its socket, `tcp` by a door, `rpc`, `mcp`
+    and `rest` by `rkat-rpc`, `rkat-mcp` and `rkat-rest`.
 
     A context manager; the door on TCP is open while it is.
     """
@@ -195,6 +196,9 @@ class Ways:
         elif surface == "mcp":
             async with open_mcp_door(self._state_root) as agents:
                 yield agents
+        elif surface == "rest":
+            async with open_rest_door(self._state_root) as web:
+                yield web
         elif surface == "tcp":
             door = await self.web()
             protocols = ["meerkat.v1.json", f"meerkat.token.{door['token']}"]

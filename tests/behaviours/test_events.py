@@ -71,7 +71,7 @@ async def test_a_stream_opened_in_the_middle_replays_and_follows(house: House):
 
 
 @holds("EVE-3")
-@except_over(mcp="it compares with events that come unasked")
+@except_over(mcp="it compares with events that come unasked", rest="as for mcp")
 async def test_a_stream_resumes_after_any_cursor(house: House):
     async with house.connect(realm_id="r") as peer:
         await create(house, peer)
@@ -116,6 +116,7 @@ async def test_a_cursor_from_before_what_is_kept_is_told_how_much_is_missing(hou
 
 
 @holds("EVE-4")
+@except_over(rest="a client closes its connection: tests/rest")
 async def test_a_stream_can_be_closed_and_closing_twice_is_told(house: House):
     async with house.connect(realm_id="r") as peer:
         await create(house, peer)

@@ -16,7 +16,7 @@ def cursor(sequence: int, session_id: str = "last") -> dict[str, object]:
 
 
 @holds("EVE-5")
-@except_over(mcp="it compares with events that come unasked: tests/mcp_shim")
+@except_over(mcp="it compares with events that come unasked: tests/mcp_shim", rest="as for mcp")
 async def test_events_are_listed_after_any_cursor_in_pages(house: House):
     async with house.connect() as peer:
         session_id = await create(house, peer)
@@ -67,7 +67,7 @@ async def test_what_is_gone_is_told_by_a_row(house: House):
 
 
 @holds("EVE-5")
-@except_over(mcp="a cursor is a number here: tests/mcp_shim")
+@except_over(mcp="a cursor is a number here: tests/mcp_shim", rest="a cursor is a number here: tests/rest")
 async def test_a_cursor_of_the_future_or_of_another_session_is_refused(house: House):
     async with house.connect() as peer:
         other = await create(house, peer)

@@ -7,20 +7,23 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 import trio
-from tests.support.house import House
 
 from meerkat_client._async.link import Link
 from meerkat_client.options import ConnectOptions
 from meerkat_client.tools import Toolbox
-from rkat_shims.rest.__main__ import make_door
+from rkat_shims.rest.__main__ import make_shim
+from rkat_shims.rest.app import Door, Shim
 from rkat_shims.rest.options import Options
 from rkat_shims.rest.serving import Server, listen
 from rkat_shims.rest.token import Token
+
+if TYPE_CHECKING:
+    # The house knows this door.
+    from tests.support.house import House
 
 TOKEN = "of-this-test-" + "0" * 40
 
@@ -143,14 +146,13 @@ class Rest:
     """A running `rkat-rest`.
 
     Attributes:
-        door: what it is made of, for a test that looks inside.
+        shim: what it is made of, for a test that looks inside.
     """
 
-    def __init__(self, port: int, closing: trio.Event, door: Any, link: Link) -> None:
+    def __init__(self, port: int, closing: trio.Event, shim: Shim) -> None:
         self.port = port
         self.closing = closing
-        self.door = door
-        self.link = link
+        self.shim = shim
 
     @property
     def host(self) -> str:
@@ -201,37 +203,40 @@ class Rest:
             yield Sse(connection, reply)
 
 
-def lead_clients_to(house: House) -> None:
-    """A daemon in a test's process holds no lock, whose record would lead clients to its socket."""
-    Path(house.settings.state_root, "meerkatd.lock").write_text(json.dumps({"socket": house.settings.socket_path}))
+@asynccontextmanager
+async def running_rest(house: "House", **options: Any) -> AsyncIterator[Rest]:
+    """An `rkat-rest` of the house's daemon, with these options of its command line."""
+    async with serving(house.settings.state_root, {}, **options) as rest:
+        yield rest
 
 
 @asynccontextmanager
-async def running_rest(house: House, connect: ConnectOptions | None = None, **options: Any) -> AsyncIterator[Rest]:
-    """An `rkat-rest` of the house's daemon. Ends with the block, as it would by a signal.
+async def serving(state_root: str, connect: ConnectOptions, **options: Any) -> AsyncIterator[Rest]:
+    """An `rkat-rest` of the daemon of a state root. Ends with the block, as it would by a signal.
 
     Args:
-        connect: how its link is opened, beside where the daemon is.
-        options: of its command line.
+        connect: how its link is opened, beside what the options say.
     """
-    chosen = Options(port=0, state_root=house.settings.state_root, **options)
-    lead_clients_to(house)
-    link = Link({**chosen.connect, "start": False, **(connect or {})}, Toolbox())
+    chosen = Options(port=0, state_root=state_root, **options)
+    # There is a daemon in this process; another one would hide a mistake.
+    link = Link({**chosen.connect, "start": False, **connect}, Toolbox())
     listener = await listen(chosen.host, 0)
     await link.open()
     try:
         async with trio.open_nursery() as nursery:
             closing = trio.Event()
-            door = make_door(chosen, link, Token(TOKEN.encode(), "nowhere", "nowhere"), nursery, closing)
+            shim = make_shim(chosen, link, Token(TOKEN.encode(), "nowhere", "nowhere"), nursery, closing)
             ended = trio.Event()
 
             async def serve() -> None:
-                await Server(door).run(listener, closing)
-                ended.set()
+                try:
+                    await Server(Door(shim)).run(listener, closing)
+                finally:
+                    ended.set()
 
             nursery.start_soon(serve)
             try:
-                yield Rest(listener.socket.getsockname()[1], closing, door, link)
+                yield Rest(listener.socket.getsockname()[1], closing, shim)
             finally:
                 with trio.CancelScope(shield=True):
                     closing.set()

@@ -178,7 +178,32 @@ async def test_every_answer_has_a_request_id_of_its_own_unless_it_was_given_one(
     first, second = await rest.ask("GET", "/health"), await rest.ask("GET", "/nowhere")
     ids = {reply.headers["x-meerkat-request-id"] for reply in (first, second)}
     assert len(ids) == 2
-    assert (await rest.ask("GET", "/health", x_meerkat_request_id="a b")).code == "INVALID_REQUEST"
+    assert (await rest.ask("GET", "/sessions", x_meerkat_request_id="a b")).code == "INVALID_REQUEST"
+
+
+async def test_blobs_are_asked_for_by_their_id(house: House, rest: Rest) -> None:
+    await created(house, rest)
+    reply = await rest.ask("GET", f"/blobs/sha256:{'0' * 64}")
+    assert (reply.status, reply.code) == (404, "BLOB_NOT_FOUND")
+    for name in ("x", "..", "%2e%2e", "sha256:"):
+        reply = await rest.ask("GET", f"/blobs/{name}")
+        assert (reply.status, reply.code) == (400, "INVALID_PARAMS")
+    assert (await rest.ask("GET", "/blobs/..%2fconfig.toml")).code == "NOT_FOUND"
+
+
+async def test_a_model_is_not_let_at_files_or_programs_over_http(house: House, rest: Rest) -> None:
+    session_id = await created(house, rest)
+    for more in ({"workspace": "/"}, {"tools": "full"}, {"tools": "workspace"}, {"enable_shell": True}):
+        reply = await rest.ask("POST", "/sessions", {"prompt": "x", **more})
+        assert (reply.status, reply.code, reply.json["details"]["field"]) == (
+            403,
+            "PERMISSION_DENIED",
+            next(iter(more)),
+        )
+    reply = await rest.ask("POST", f"/sessions/{session_id}/messages", {"prompt": "x", "tools": "full"})
+    assert (reply.status, reply.code) == (403, "PERMISSION_DENIED")
+    house.provider.answers("safe")
+    assert (await rest.post("/sessions", {"prompt": "x", "tools": "safe", "enable_shell": None}))["text"] == "safe"
 
 
 async def test_an_idempotency_key_gives_the_first_outcome_again(house: House, rest: Rest) -> None:

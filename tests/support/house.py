@@ -110,7 +110,7 @@ async def running_house(root: str, *, surface: str = "framed") -> AsyncIterator[
                 yield peer
                 inner.cancel_scope.cancel()
 
-        connect, ruler = partial(by, surface), partial(by, "framed" if surface in ("tcp", "mcp") else surface)
+        connect, ruler = partial(by, surface), partial(by, "framed" if surface in ("tcp", "mcp", "rest") else surface)
         house = House(settings, provider, connect, start, ways, ruler)
         await start(house)
         yield house

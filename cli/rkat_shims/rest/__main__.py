@@ -51,23 +51,29 @@ def _print(what: str) -> None:
 async def _run(options: Options) -> None:
     for note in options.notes:
         _say(note)
-    closing = trio.Event()
     with trio.open_signal_receiver(*_ENDS) as signals:
         listener = await listen(options.host, options.port)
-        async with linked(options) as link, trio.open_nursery() as nursery:
-            nursery.start_soon(_close_on_signal, signals, closing)
-            port = listener.socket.getsockname()[1]
-            address = address_of(options.host, port)
+        async with linked(options) as link:
+            address = address_of(options.host, listener.socket.getsockname()[1])
             with token_in(options.token_file, state_root=options.state_root, address=address) as token:
                 _announce(link, token, address)
-                nursery.start_soon(_close_link, link, closing)
-                await Server(make_door(options, link, token, nursery, closing)).run(listener, closing)
-            nursery.cancel_scope.cancel()
+                await _serve(options, link, listener, token, signals)
 
 
-def make_door(options: Options, link: Link, token: Token, nursery: trio.Nursery, closing: trio.Event) -> Door:
-    """The application. What it runs on in `nursery` ends with that; what is set by `closing` is told to clients."""
-    shim = Shim(
+async def _serve(
+    options: Options, link: Link, listener: trio.SocketListener, token: Token, signals: AsyncIterator[int]
+) -> None:
+    closing = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_close_on_signal, signals, closing)
+        nursery.start_soon(_close_link, link, closing)
+        await Server(Door(make_shim(options, link, token, nursery, closing))).run(listener, closing)
+        nursery.cancel_scope.cancel()
+
+
+def make_shim(options: Options, link: Link, token: Token, nursery: trio.Nursery, closing: trio.Event) -> Shim:
+    """What the application needs. What goes on in `nursery` ends with it; `closing` is told to clients."""
+    return Shim(
         calls=Calls(link, options, nursery, closing),
         feeds=Feeds(link, nursery),
         watch=Watch(link, nursery),
@@ -75,7 +81,6 @@ def make_door(options: Options, link: Link, token: Token, nursery: trio.Nursery,
         guard=Guard(token.value, frozenset(options.allowed_hosts), options.webhook_secret),
         closing=closing,
     )
-    return Door(shim)
 
 
 async def _close_link(link: Link, closing: trio.Event) -> None:

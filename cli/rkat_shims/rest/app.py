@@ -72,8 +72,8 @@ class Door:
             # Before it was accepted, so the client is answered 403.
             await send({"type": "websocket.close", "code": 1008})
             return
-        request_id, error = _request_id(scope["headers"])
-        scope["state"] = {"request_id": request_id}
+        request_id, odd = _request_id(scope["headers"])
+        scope["state"] = {"request_id": request_id, "odd_request_id": odd}
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -81,8 +81,6 @@ class Door:
             await send(message)
 
         try:
-            if error is not None:
-                raise error
             self._guard.check(_head(scope))
         except RkatError as refused:
             await answers.refusal(refused)(scope, receive, send_with_headers)
@@ -105,13 +103,13 @@ def _head(scope: Scope) -> Head:
     )
 
 
-def _request_id(headers: list[tuple[bytes, bytes]]) -> tuple[str, RkatError | None]:
+def _request_id(headers: list[tuple[bytes, bytes]]) -> tuple[str, bool]:
+    """The request's id, made up unless it has a proper one; and whether it has one that is none."""
     name = answers.REQUEST_ID_HEADER.encode()
     found = [value.decode("latin-1") for key, value in headers if key == name]
     if len(found) == 1 and _REQUEST_ID.fullmatch(found[0]):
-        return found[0], None
-    error = RkatError("INVALID_REQUEST", "X-Meerkat-Request-Id must be there once, with 1 to 128 visible characters.")
-    return str(uuid.uuid4()), error if found else None
+        return found[0], False
+    return str(uuid.uuid4()), bool(found)
 
 
 def _complete(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
@@ -171,6 +169,12 @@ def _endpoint(shim: Shim, route: Route) -> Endpoint:
 
 async def _params(shim: Shim, route: Route, request: Request) -> JsonObject:
     headers = request.headers
+    if request.state.odd_request_id:
+        raise RkatError(
+            "INVALID_REQUEST",
+            "X-Meerkat-Request-Id must be there once, with 1 to 128 visible characters.",
+            hint="Leave it out, and one is made up.",
+        )
     body: JsonObject = {}
     if route.has_body:
         content_type, length = headers.get("content-type"), headers.get("content-length")
@@ -196,7 +200,7 @@ async def _stream(shim: Shim, route: Route, params: JsonObject, request: Request
     shim.calls.refuse_while_closing()
     last_event_id = request.headers.get("last-event-id")
     if route.kind == "watch":
-        return EventResponse(WatchSource(shim.watch, last_event_id=last_event_id), shim.closing)
+        return EventResponse(await WatchSource.open(shim.watch, last_event_id=last_event_id), shim.closing)
     source = await SessionSource.open(shim.calls, shim.feeds, params, last_event_id=last_event_id)
     return EventResponse(source, shim.closing)
 

@@ -39,16 +39,21 @@ class Bodies:
 
     async def read_object(self, receive: Receive, *, content_type: str | None, length: str | None) -> dict[str, Any]:
         """The JSON object that a body is; an empty body is an empty one. Raises as `read`."""
-        value = await self.read(receive, content_type=content_type, length=length)
+        value = await self.read(receive, content_type=content_type, length=length, otherwise={})
         if not isinstance(value, dict):
             raise RkatError("INVALID_PARAMS", "The body must be one JSON object.")
         return value
 
-    async def read(self, receive: Receive, *, content_type: str | None, length: str | None) -> Any:
-        """The JSON value that a body is; an empty body is an empty object.
+    async def read(
+        self, receive: Receive, *, content_type: str | None, length: str | None, otherwise: Any = None
+    ) -> Any:
+        """The JSON value that a body is.
+
+        Args:
+            otherwise: what an empty body stands for; None when there must be one.
 
         Raises:
-            RkatError: INVALID_REQUEST, REQUEST_TOO_LARGE, PARSE_ERROR, OVERLOADED.
+            RkatError: INVALID_REQUEST, INVALID_PARAMS, REQUEST_TOO_LARGE, PARSE_ERROR, OVERLOADED.
             Disconnected: the client went away before the end.
         """
         if length is not None and length.isascii() and length.isdigit() and int(length) > MAX_BODY_BYTES:
@@ -56,7 +61,9 @@ class Bodies:
         with self._account() as more:
             text = await _read(receive, more)
             if not text.strip():
-                return {}
+                if otherwise is None:
+                    raise RkatError("INVALID_PARAMS", "The body is empty; it must be JSON.")
+                return otherwise
             if (content_type or "").partition(";")[0].strip().lower() != "application/json":
                 raise RkatError(
                     "INVALID_REQUEST",

@@ -10,6 +10,7 @@ from meerkat_client._async.link import Link
 from meerkat_client.errors import RkatError
 from meerkat_client.requests import Ask
 
+from . import powers
 from .body import Disconnected, Receive
 from .flights import Flight, Flights
 from .options import Options
@@ -57,8 +58,9 @@ class Calls:
             Disconnected: the client is gone.
         """
         self.refuse_while_closing()
+        asked = self._asked(route, params)
         flight = self.flights.begin(request_id)
-        self._nursery.start_soon(self._fly, request_id, flight, self._asked(route, params))
+        self._nursery.start_soon(self._fly, request_id, flight, asked)
         await _over_or_gone(flight, receive)
         return flight.outcome()
 
@@ -88,6 +90,8 @@ class Calls:
         )
 
     def _asked(self, route: Route, params: JsonObject) -> Ask[Any]:
+        if not self.options.allow_programs:
+            powers.refuse_in_call(route.method, params)
         keyed = shape_of(route).takes_key
         if keyed:
             params.setdefault("idempotency_key", f"rest-{secrets.token_hex(_KEY_BYTES)}")

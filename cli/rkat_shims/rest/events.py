@@ -59,6 +59,14 @@ class DaemonStream:
         self._losses = Losses()
         self._ended = False
 
+    async def open(self) -> None:
+        """Have the stream, before there is an event in it. Raises as `next`."""
+        while self._connection is None:
+            try:
+                await self._open()
+            except RkatError as error:
+                self._losses.count(error)
+
     async def next(self) -> Event | None:
         """The next event; None when the daemon has ended the stream.
 
@@ -111,11 +119,13 @@ class Feed:
 
     Attributes:
         readers: how many there are.
+        opened: set when the daemon's stream is there, or when there will be none.
         over: there will be no more; `error` says why, or is None when the daemon ended the stream.
     """
 
     def __init__(self, cursor: int) -> None:
         self.readers = 0
+        self.opened = trio.Event()
         self.over = False
         self.error: RkatError | None = None
         self.scope = trio.CancelScope()
@@ -131,6 +141,8 @@ class Feed:
         """Follow the session until nobody reads."""
         try:
             with self.scope:
+                await stream.open()
+                self.opened.set()
                 while (event := await stream.next()) is not None:
                     self.append(event)
         except RkatError as error:
@@ -138,6 +150,7 @@ class Feed:
         finally:
             stream.close()
             self.over = True
+            self.opened.set()
             self._wake()
 
     def append(self, event: Event) -> None:
@@ -230,6 +243,16 @@ class Reader:
         self._session_id = session_id
         self._feed = feeds.enter(session_id, place)
         self._own: DaemonStream | None = None
+
+    async def opened(self) -> None:
+        """Until there is a stream of the daemon's.
+
+        Raises:
+            RkatError: there is none.
+        """
+        await self._feed.opened.wait()
+        if self._feed.error is not None:
+            raise self._feed.error
 
     async def next(self) -> list[Event]:
         """The next events; an empty list when there will be no more.

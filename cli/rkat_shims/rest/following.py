@@ -1,6 +1,6 @@
 """`GET /sessions/{session_id}/events`: a session's events from any place, as server-sent events.
 
-session_loaded    first: {session_id, message_count, cursor}
+session_loaded    first: {session_id, message_count, cursor, active_turn?}
 ...               one for each event, `id` its cursor, `event` its kind, `data` the whole envelope
 stream_truncated  where events are missing, with how many
 done              last, when the session's events end, or with `until=turn_end` the turn
@@ -20,6 +20,8 @@ from .sse import BEGINNING, DONE, encode_event
 _CURSOR = re.compile(r"[0-9]{1,16}")
 _TURN_ENDS = ("run_completed", "run_failed")
 _GAP = "stream_truncated"
+# What of a session is told first.
+_LOADED = ("session_id", "message_count", "cursor", "active_turn")
 
 
 def cursor_of(last_event_id: str | None) -> int | None:
@@ -82,7 +84,7 @@ class SessionSource:
         self._reader = reader
         self._until = until
         self._session_id: str = info["session_id"]
-        loaded = {name: info[name] for name in ("session_id", "message_count", "cursor")}
+        loaded = {name: info[name] for name in _LOADED if name in info}
         self._first: bytes | None = BEGINNING + encode_event("session_loaded", loaded)
         self._over = False
 
@@ -115,6 +117,11 @@ class SessionSource:
                 details={"session_id": info["session_id"], "cursor": cursor, "latest_cursor": latest},
             )
         reader = Reader(feeds, info["session_id"], cursor)
+        try:
+            await reader.opened()
+        except BaseException:
+            reader.close()
+            raise
         return cls(calls, reader, info, TurnEnd(turn, latest) if until == "turn_end" else None)
 
     async def chunk(self) -> bytes | None:

@@ -16,8 +16,9 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 OPEN_PATHS = frozenset(("/health",))
 # What a browser says of a request that no other site has caused: typed in, or from a page of ours.
 _OWN_FETCHES = (b"none", b"same-origin")
-# Of a request's target and of all its headers together; the server below refuses what is larger than its own buffer.
+# The target, and all headers together. The server below bounds what arrives in many pieces, and not what comes at once.
 MAX_TARGET_BYTES = 8 * 1024
+MAX_HEADERS_BYTES = 16 * 1024
 _SCHEME = b"bearer "
 SECRET_HEADER = "x-webhook-secret"
 
@@ -69,6 +70,8 @@ class Guard(NamedTuple):
             raise _bad("Transfer-Encoding and Content-Length cannot be used together.")
         if scope.target_bytes > MAX_TARGET_BYTES:
             raise _bad(f"The address has {scope.target_bytes} bytes; at most {MAX_TARGET_BYTES} are taken.")
+        if sum(len(name) + len(value) for name, value in scope.headers) > MAX_HEADERS_BYTES:
+            raise _bad(f"The headers have more than {MAX_HEADERS_BYTES} bytes.")
 
     def _check_host(self, scope: "Head") -> str:
         found = _values(scope.headers, b"host")

@@ -1,6 +1,6 @@
 """The table of routes as an OpenAPI 3.1 document. Shapes are those of the contract; nothing is written twice.
 
-Served at /openapi.json, and checked in as docs/reference/openapi.json (`python -m rkat_shims.rest.emit`).
+Served at /openapi.json, and checked in as docs/reference/openapi.json (`python -m meerkatd.contract.emit`).
 """
 
 import json

@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--allow-programs",
         action="store_true",
-        help="Let requests set config keys that name programs, files and servers.",
+        help="Let requests name, and let models use, programs, files and servers.",
     )
     add("--print-openapi", dest="prints", action="store_const", const="openapi", help="Print the OpenAPI document.")
     add("--print-docs", dest="prints", action="store_const", const="docs", help="Print the documentation as HTML.")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from meerkat_client.errors import RkatError
+from meerkatd.contract.base import MAX_KEY_CHARS
 from meerkatd.contract.methods import METHODS
 
 from .routes import Route
@@ -158,6 +159,8 @@ def gather(route: Route, *, path: Mapping[str, str], query: bytes, body: JsonObj
     if key is not None:
         if not shape.takes_key:
             raise _invalid(KEY_HEADER, "has no meaning here: asking twice is safe, or the method takes no key")
+        if not 0 < len(unquoted(key)) <= MAX_KEY_CHARS:
+            raise _invalid("idempotency_key", f"must have 1 to {MAX_KEY_CHARS} characters")
         if params.setdefault("idempotency_key", unquoted(key)) != unquoted(key):
             raise _invalid("idempotency_key", "says something else than the header Idempotency-Key")
     return _scoped(params) if route.scoped else params

@@ -48,6 +48,7 @@ class Route(NamedTuple):
 _EVENTS = frozenset(("session_events",))
 
 ROUTES: tuple[Route, ...] = (
+    Route("GET", "/blobs/{blob_id}", "blob/get"),
     Route("GET", "/capabilities", "capabilities/get"),
     Route("GET", "/config", "config/get", "config"),
     Route("PATCH", "/config", "config/patch", "config"),
@@ -55,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/config/schema", "config/schema"),
     Route("GET", "/config/watch", "config/watch", "watch"),
     Route("GET", "/daemon/status", "daemon/status"),
+    Route("GET", "/mcp", "mcp/list"),
     Route("GET", "/models/catalog", "models/catalog"),
     Route("GET", "/realm", "realm/current"),
     Route("GET", "/realms", "realm/list"),
@@ -78,12 +80,16 @@ ROUTES: tuple[Route, ...] = (
         "session/external_event",
         "webhook",
         status=202,
-        hidden=frozenset(("blocks", "kind")),
+        hidden=frozenset(("blocks",)),
     ),
+    Route("POST", "/sessions/{session_id}/compact", "session/compact", "turn", hidden=_EVENTS),
     Route("POST", "/sessions/{session_id}/fork", "session/fork_at"),
     Route("GET", "/sessions/{session_id}/history", "session/history"),
     Route("POST", "/sessions/{session_id}/interrupt", "turn/interrupt"),
     Route("PATCH", "/sessions/{session_id}/labels", "session/label"),
+    Route("POST", "/sessions/{session_id}/mcp/add", "mcp/add"),
+    Route("POST", "/sessions/{session_id}/mcp/reload", "mcp/reload"),
+    Route("POST", "/sessions/{session_id}/mcp/remove", "mcp/remove"),
     Route("POST", "/sessions/{session_id}/messages", "turn/start", "turn", hidden=_EVENTS),
     Route("GET", "/sessions/{session_id}/snapshot", "events/snapshot", scoped=True),
     Route("POST", "/sessions/{session_id}/system_context", "session/inject_context"),
@@ -92,14 +98,22 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/trash", "realm/trash"),
     Route("DELETE", "/trash", "realm/empty_trash"),
     Route("POST", "/trash/restore", "realm/restore"),
+    Route("GET", "/usage", "usage/read"),
 )
+
+_FILES = "it writes or reads files of this machine; `rkat realms` does so"
 
 NOT_OVER_REST: Mapping[str, str] = {
     "config/unwatch": "closing GET /config/watch ends the watch",
     "daemon/examine": "it is about files of this machine, and for `rkat doctor`, which runs there",
     "daemon/listen": "the door lives as long as the connection that asks for it; `rkat-rpc --live-ws` has one",
+    "daemon/restart": "a web door does not end the process that all other clients use; `rkat daemon restart` does",
     "daemon/stop": "a web door does not end the process that all other clients use; `rkat daemon stop` does",
     "initialize": "rkat-rest sends it once, with the realm of its command line",
+    "realm/backup": _FILES,
+    "realm/export": _FILES,
+    "realm/import": _FILES,
+    "realm/restore_backup": _FILES,
     "session/stream_close": "closing GET /sessions/{session_id}/events ends the stream",
     "tools/register": "the daemon calls a tool over the connection that offers it, and HTTP has no way back",
 }

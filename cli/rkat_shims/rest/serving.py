@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 1024
 # From the connection to the end of the first head, and between requests.
 IDLE_SECONDS: Final = 15.0
-# All headers of a request together.
-MAX_HEAD_BYTES: Final = 16 * KIB
+# A head that comes in pieces; the guard bounds one that comes at once.
+MAX_HEAD_BYTES: Final = 32 * KIB
 # What answers that are under way get at the end; turns are told at once.
 GRACE_SECONDS: Final = 3.0
 # A piece that must be taken within WRITE_STALL_SECONDS.

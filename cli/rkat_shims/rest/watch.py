@@ -113,12 +113,30 @@ class Watch:
 class WatchSource:
     """`sse.Source` of the config's generations, for one reader."""
 
-    def __init__(self, watch: Watch, *, last_event_id: str | None) -> None:
-        self._known = cursor_of(last_event_id)
+    def __init__(self, watch: Watch, known: int | None) -> None:
+        self._known = known
         self._watch = watch
         self._seen = 0
         self._over = False
         watch.enter()
+
+    @classmethod
+    async def open(cls, watch: Watch, *, last_event_id: str | None) -> "WatchSource":
+        """Begin to watch.
+
+        Raises:
+            RkatError: INVALID_PARAMS, or why there can be no watch.
+        """
+        source = cls(watch, cursor_of(last_event_id))
+        try:
+            while watch.facts is None and not watch.over:
+                await watch.wait()
+            if watch.facts is None and watch.error is not None:
+                raise watch.error
+        except BaseException:
+            source.close()
+            raise
+        return source
 
     async def chunk(self) -> bytes | None:
         watch = self._watch

@@ -1,4 +1,4 @@
-"""Writes everything that is generated from the contract: client types, JSON Schema, reference pages.
+"""Writes everything that is generated from the contract: client types, JSON Schema, reference pages, OpenAPI.
 
     python -m meerkatd.contract.emit           write the files
     python -m meerkatd.contract.emit --check   exit 1 when a file is not what would be written
@@ -6,6 +6,7 @@
 The files are checked in; a test runs the check. Paths are below the root of a source checkout.
 """
 
+import importlib
 import json
 import sys
 import types
@@ -157,6 +158,9 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+# Who else generates from the contract. By name, because the daemon imports none of its clients.
+_ELSEWHERE = ("rkat_shims.rest.emit",)
+
 FILES: dict[str, Callable[[], str]] = {
     "client/python/meerkat_client/types.py": python_types,
     **emit_typescript.FILES,
@@ -166,11 +170,16 @@ FILES: dict[str, Callable[[], str]] = {
 }
 
 
+def _all_files() -> dict[str, Callable[[], str]]:
+    elsewhere = [importlib.import_module(name).FILES for name in _ELSEWHERE]
+    return FILES | {name: make for files in elsewhere for name, make in files.items()}
+
+
 def stale() -> list[str]:
     """Files that are not what would be written."""
     return [
         name
-        for name, make in FILES.items()
+        for name, make in _all_files().items()
         if not (_ROOT / name).is_file() or (_ROOT / name).read_text(encoding="utf-8") != make()
     ]
 
@@ -181,7 +190,7 @@ def main() -> int:
         for name in stale():
             print(f"{name} is not up to date: run `python -m meerkatd.contract.emit`")
         return 1 if stale() else 0
-    for name, make in FILES.items():
+    for name, make in _all_files().items():
         path = _ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(make(), encoding="utf-8")
