@@ -146,7 +146,11 @@ def _request(route: Route, params: dict[str, Any]) -> tuple[str, Any, dict[str, 
     headers = {"idempotency_key": params.pop("idempotency_key")} if "idempotency_key" in params else {}
     body = params.pop("payload", None) if route.kind == "webhook" else None
     pairs = [("label", f"{key}={value}") for key, value in (params.pop("labels", None) or {}).items()]
-    pairs += [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in params.items()]
+    for name, value in params.items():
+        pairs += [
+            (name, each if isinstance(each, str) else json.dumps(each))
+            for each in (value if isinstance(value, list) else [value])
+        ]
     return f"{path}?{urlencode(pairs)}" if pairs else path, body, headers
 
 

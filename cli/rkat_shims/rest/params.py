@@ -99,6 +99,8 @@ def from_query(route: Route, query: bytes) -> JsonObject:
             found["labels"][key] = value
         elif name not in fields or kind_of(fields[name]) == "object":
             raise _invalid(name, "is not known here")
+        elif kind_of(fields[name]) == "array":
+            found.setdefault(name, []).append(text)
         elif name in found:
             raise _invalid(name, "must be there only once")
         else:

@@ -48,6 +48,9 @@ class Route(NamedTuple):
 _EVENTS = frozenset(("session_events",))
 
 ROUTES: tuple[Route, ...] = (
+    Route("GET", "/approvals", "approval/list"),
+    Route("GET", "/approvals/{approval_id}", "approval/get"),
+    Route("POST", "/approvals/{approval_id}/decide", "approval/decide"),
     Route("GET", "/blobs/{blob_id}", "blob/get"),
     Route("GET", "/capabilities", "capabilities/get"),
     Route("GET", "/config", "config/get", "config"),
@@ -64,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/realms/prune", "realm/prune"),
     Route("GET", "/realms/{realm_id}", "realm/show"),
     Route("DELETE", "/realms/{realm_id}", "realm/delete"),
+    Route("POST", "/realms/{realm_id}/convert", "realm/convert"),
     Route("GET", "/runtime/capabilities", "runtime/capabilities"),
     Route("GET", "/runtime/health", "runtime/health"),
     Route("GET", "/runtime/host_info", "runtime/host_info"),
