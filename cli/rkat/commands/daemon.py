@@ -29,23 +29,27 @@ Deadline = Annotated[
 def status(ctx: typer.Context) -> None:
     """Show what the daemon is and holds. Starts nothing; exits with 3 when none runs."""
     options = Options.of(ctx)
-    found = _status(options)
+    service = _service(options)
+    # Connecting to a socket that the manager holds would start what is only to be looked at.
+    rests = service.get("process") in ("inactive", "failed")
+    found = None if rests else _status(options)
     if found is None:
         where = places(options.state_root)
         if options.json:
-            output.document({"running": False, "state_root": where.state_root, "log_path": where.log_path})
+            about = {"state_root": where.state_root, "log_path": where.log_path}
+            output.document({"running": False, **about, "service": service})
         else:
             print("not running; the next command that needs it starts it")
-            table.fields((("state root", where.state_root), ("log", where.log_path)))
+            table.fields((("state root", where.state_root), ("log", where.log_path), *_fields_of(service)))
         raise typer.Exit(EXIT_NOT_RUNNING)
     if options.json:
-        output.document({"running": True, **found})
+        output.document({"running": True, **found, "service": service})
         return
     process = found["process"]
     children = ", ".join(f"{child['name']} ({child['pid']})" for child in process["children"])
     table.fields(
         (
-            ("state", found["state"]),
+            ("state", "safe mode" if found.get("safe_mode") else found["state"]),
             ("version", found["version"]),
             ("pid", str(process["pid"])),
             ("uptime", duration(found["uptime_seconds"])),
@@ -61,8 +65,22 @@ def status(ctx: typer.Context) -> None:
             ("state root", found["state_root"]),
             ("log", found["log_path"]),
             ("metrics", found.get("metrics_url")),
+            *_fields_of(service),
         )
     )
+
+
+def _service(options: Options) -> dict[str, str]:
+    from ..service.service import service_state
+
+    return service_state(options)
+
+
+def _fields_of(service: dict[str, str]) -> list[tuple[str, str]]:
+    if service["service"] == "not installed":
+        return []
+    said = ", ".join(f"{name} {service[name]}" for name in ("socket", "process", "enabled") if name in service)
+    return [("service", service["service"]), ("unit", service["unit"]), ("manager", service.get("problem") or said)]
 
 
 def _status(options: Options) -> dict[str, Any] | None:
@@ -115,6 +133,46 @@ def restart(ctx: typer.Context, deadline: Deadline = None) -> None:
         output.document({"running": True, "pid": pid, "before": before})
     else:
         print(f"{'started' if before is None else 'restarted'}, pid {pid}")
+
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+@app.command(cls=Leaf)
+def install(
+    ctx: typer.Context,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Make everything but its data read-only for it, and for its tools.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Install the daemon as a service of your account, under systemd or launchd. Shows what it does, and asks."""
+    from ..service.service import install as install_service
+
+    options = Options.of(ctx)
+    changed = install_service(options, sandbox=sandbox, yes=yes, dry_run=dry_run)
+    _say_of_service(options, changed, dry_run, "installed", "already installed")
+
+
+@app.command(cls=Leaf)
+def uninstall(ctx: typer.Context, yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Take the service away, and leave nothing of it. Sessions stay. Shows what it does, and asks."""
+    from ..service.service import uninstall as uninstall_service
+
+    options = Options.of(ctx)
+    changed = uninstall_service(options, yes=yes, dry_run=dry_run)
+    _say_of_service(options, changed, dry_run, "uninstalled", "was not installed")
+
+
+def _say_of_service(options: Options, changed: bool, dry_run: bool, done: str, nothing: str) -> None:
+    if options.json:
+        output.document({"changed": changed and not dry_run, "would_change": changed})
+    elif changed and dry_run:
+        print("nothing was done")
+    else:
+        print(done if changed else nothing)
 
 
 @app.command(cls=Leaf)

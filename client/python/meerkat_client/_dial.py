@@ -8,6 +8,8 @@ The daemon inherits nothing of its first client but what the list `_KEPT` names:
 terminal, its signal mask, nor its environment, where provider keys may be. It is started without a shell and without
 code between fork and exec, so a client with threads may do it; the detaching fork happens in the daemon's own program.
 
+Where the daemon is installed as a service, its manager starts it, and no client does (see `_service`).
+
 Everything is bounded by one deadline. Modules that only starting needs are imported there.
 """
 
@@ -164,6 +166,8 @@ def _start_and_connect(where: Places, until: float, command: Sequence[str]) -> s
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = os.open(where.spawn_lock_path, flags, 0o600)
     spawn_at = 0.0
+    from . import _service
+
     try:
         while True:
             # Whoever waits for the lock connects as soon as there is a daemon, and does not queue for its turn.
@@ -172,7 +176,10 @@ def _start_and_connect(where: Places, until: float, command: Sequence[str]) -> s
             if sock is not None:
                 return sock
             if held and time.monotonic() >= spawn_at:
-                if _spawn(where, until, command):
+                service = _service.installed(where)
+                if service is not None:
+                    _service.start(service, where, until)
+                elif _spawn(where, until, command):
                     continue
                 spawn_at = time.monotonic() + _RESPAWN_SECONDS
             if time.monotonic() >= until:

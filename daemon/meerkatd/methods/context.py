@@ -21,6 +21,7 @@ from ..realms.exporting import Exports
 from ..realms.realm import Realm
 from ..realms.registry import Registry
 from ..realms.removal import Removal
+from ..sessions.clock import boot_seconds
 from ..sessions.request import Caller
 from ..settings import Settings
 from .older_events import SOURCE_OBJECTS_SINCE, older_envelope
@@ -39,6 +40,7 @@ class Services:
         connections: how many there are.
         metrics_url: of the page for Prometheus; None while there is none.
         doors: opens ways in beside the Unix socket.
+        started: when, on the clock of `boot_seconds`.
         restarts: how often this process went on with another program.
         build: of the program's files at its start.
         managed: whether a service manager looks after this process.
@@ -59,6 +61,7 @@ class Services:
     metrics_url: Callable[[], str | None]
     doors: Doors
     preload: Callable[[], None]
+    started: float = field(default_factory=boot_seconds)
     restarts: int = 0
     build: str = ""
     managed: bool = False

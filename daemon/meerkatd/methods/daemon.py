@@ -29,7 +29,7 @@ from ..errors import ShuttingDown
 from ..lifecycle.departure import Departure
 from ..lifecycle.succession import probe
 from ..protocol.port import Call
-from ..sessions.clock import now_ms
+from ..sessions.clock import boot_seconds
 from .context import Context
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def status(context: Context, params: DaemonStatusParams, call: Call) -> Da
         "contract_version": CONTRACT_VERSION,
         "state": _state(services.departure),
         "process": process_facts(),
-        "uptime_seconds": (now_ms() - services.started_ms) / 1000,
+        "uptime_seconds": round(boot_seconds() - services.started, 3),
         "socket_path": str(settings.socket_path),
         "state_root": str(settings.state_root),
         "log_path": str(settings.log_path),
