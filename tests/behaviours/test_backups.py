@@ -12,6 +12,8 @@ from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
 
+from meerkatd.store.blobs import FileBlobs
+
 BACKENDS = ("sqlite", "jsonl")
 KEY = "sk-not-to-be-shown"
 
@@ -101,6 +103,27 @@ async def test_a_changed_backup_is_refused_and_nothing_is_made(house: House, bac
             assert bad.code == "INVALID_PARAMS"
         assert house.realm_folders() == before
         assert os.listdir(Path(house.settings.state_root) / "incoming") == []
+
+
+@pytest.mark.parametrize("method", ["realm/backup", "realm/export"])
+@holds("REA-7", "REA-8")
+async def test_a_realm_that_cannot_be_read_whole_is_not_copied_at_all(house: House, method: str):
+    root = Path(house.settings.state_root).parent
+    async with house.connect(realm_id="r") as peer:
+        await filled(house, peer)
+        (name,) = house.realm_folders()
+        folder = root / "state" / "realms" / name
+        blob_id = await FileBlobs(str(folder)).put(b"x", "image/png")
+        (folder / "blobs" / blob_id.removeprefix("sha256:")).write_bytes(b"other bytes")
+        before = sorted(os.listdir(root))
+        assert (await refused(peer.call(method, path=str(root / "copy")))).code == "REALM_DAMAGED"
+        assert sorted(os.listdir(root)) == before
+        # What an earlier one left half done, as a killed daemon does, is in nobody's way.
+        (root / "copy.partial").mkdir()
+        (root / "copy.partial" / "sessions.sqlite3").write_bytes(b"half")
+        await FileBlobs(str(folder)).put(b"x", "image/png")
+        await peer.call(method, path=str(root / "copy"))
+        assert sorted(os.listdir(root)) == sorted([*before, "copy"])
 
 
 @holds("REA-7")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.bench import (
+    backup,
     busy,
     cli_list,
     cold_start,
@@ -35,6 +36,7 @@ BENCHES: Mapping[str, Bench] = {
     "page": page.run,
     "fork": fork.run,
     "newest": newest.run,
+    "backup": backup.run,
     "stored_bytes": stored_bytes.run,
     "memory": memory.run,
     "cold_start": cold_start.run,

@@ -1,10 +1,12 @@
 """Makes a sample of each realm format, as this version writes it: `python -m tests.compat.make_sample`.
 
 A sample is the image of a crash: the files are copied while a turn is running, so that opening it also has to recover.
-It is made once for each release that changes a format, is checked in, and is never changed afterwards.
+It is made once for each format, is checked in, and is never changed afterwards. The first format's is called by the
+version that wrote it.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -17,8 +19,11 @@ from tests.support.house import House, running_house
 from tests.support.scripted_provider import Gate, tool_call
 
 from meerkat_client.wire.version import VERSION
+from meerkatd.store.blobs import FileBlobs
+from meerkatd.store.sqlite.schema import FORMAT_VERSION
 
 SAMPLES = Path(__file__).parent / "samples"
+NAME = f"format-{FORMAT_VERSION}"
 BACKENDS = ("sqlite", "jsonl")
 TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}
 
@@ -47,7 +52,13 @@ async def fill(house: House, peer: Peer) -> dict[str, Any]:
         stopped = refused.details["session_id"]
     await peer.call("config/set", config={"agent": {"temperature": 0.5}, "providers": {"api_keys": {"openai": "k"}}})
     await peer.call("config/patch", patch={"agent": {"temperature": 0.25}})
+    forked = await peer.call("session/fork_at", session_id=plain["session_id"], message_index=3)
+    house.provider.answers("Elsewhere.")
+    await peer.call("turn/start", session_id=forked["session_id"], prompt="Another way")
+    again = await peer.call("session/fork_at", session_id=forked["session_id"], message_index=5)
     return {
+        "forked": forked["session_id"],
+        "forked_again": again["session_id"],
         "plain": plain["session_id"],
         "archived": archived["session_id"],
         "deferred": deferred["session_id"],
@@ -61,14 +72,16 @@ async def expected(peer: Peer, ids: dict[str, Any]) -> dict[str, Any]:
         name: (await peer.call("session/history", session_id=session_id))["messages"]
         for name, session_id in ids.items()
     }
-    return {"version": VERSION, "ids": ids, "histories": histories}
+    return {"version": VERSION, "ids": ids, "histories": histories, "blobs": []}
 
 
 async def make(backend: str, root: str) -> None:
-    target = SAMPLES / VERSION / backend
+    target = SAMPLES / NAME / backend
     async with running_house(root) as house, house.connect(realm_id=f"sample-{backend}", backend=backend) as peer:
         ids = await fill(house, peer)
         facts = await expected(peer, ids)
+        folder = os.path.join(house.settings.state_root, "realms", *house.realm_folders())
+        facts["blobs"] = [await FileBlobs(folder).put(b"\x89PNG\r\n", "image/png")]
         gate = Gate()
         house.provider.answers(tool_call("look", where="down"))
         house.provider.answers("never stored", gate)
@@ -82,13 +95,13 @@ async def make(backend: str, root: str) -> None:
 
 def main() -> int:
     for backend in BACKENDS:
-        if (SAMPLES / VERSION / backend).exists():
-            print(f"{VERSION}/{backend} exists; samples are never changed")
+        if (SAMPLES / NAME / backend).exists():
+            print(f"{NAME}/{backend} exists; samples are never changed")
             return 1
         with tempfile.TemporaryDirectory(prefix="md-") as root:
             Path(root).chmod(0o700)
             trio.run(make, backend, root)
-        print(SAMPLES / VERSION / backend)
+        print(SAMPLES / NAME / backend)
     return 0
 
 

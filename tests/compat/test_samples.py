@@ -56,6 +56,11 @@ async def test_a_realm_of_an_earlier_version_opens_whole_and_goes_on(sample: Pat
             )
             assert again["text"] == "Again."
 
+            for blob_id in facts.get("blobs", ()):
+                assert (await peer.call("blob/get", blob_id=blob_id))["media_type"] == "image/png"
+            checked = await peer.call("realm/check")
+            assert checked["whole"], checked["findings"]
+
             config = await peer.call("config/get")
             assert (config["generation"], config["config"]["agent"]["temperature"]) == (2, 0.25)
 

@@ -14,7 +14,8 @@ from typing import Any
 from .api import RealmStore, SessionRow
 from .parts import sessions_of
 
-_ROWS = 500
+# So few that a turn that waits for this does not feel it.
+_ROWS = 100
 _BYTES = 1 << 20
 
 
