@@ -9,14 +9,15 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anyio
 import trio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ..processes import PIPE, KeptProcess, kept_process
 from .spec import ServerSpec
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,6 @@ INHERITED = frozenset(
         "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
     )
 )  # fmt: skip
-
-Incoming = MemoryObjectReceiveStream[Any]
-Outgoing = MemoryObjectSendStream[Any]
 
 
 class Said:
@@ -65,7 +63,7 @@ def environment(spec: ServerSpec, environ: Mapping[str, str]) -> dict[str, str]:
 @asynccontextmanager
 async def stdio_transport(
     spec: ServerSpec, *, folder: str, said: Said, ended: Callable[[], None]
-) -> AsyncIterator[tuple[Incoming, Outgoing]]:
+) -> AsyncIterator["tuple[MemoryObjectReceiveStream[Any], MemoryObjectSendStream[Any]]"]:
     """Start the server's process, and pass messages on; when the block is left the process is gone.
 
     Args:
@@ -74,6 +72,8 @@ async def stdio_transport(
     Raises:
         OSError: the folder does not exist, or no process can be made.
     """
+    import anyio
+
     assert spec.command is not None
     async with (
         kept_process(
@@ -115,7 +115,7 @@ async def _listen(kept: KeptProcess, said: Said) -> None:
 
 
 async def _receive(
-    kept: KeptProcess, arrived: MemoryObjectSendStream[Any], name: str, ended: Callable[[], None]
+    kept: KeptProcess, arrived: "MemoryObjectSendStream[Any]", name: str, ended: Callable[[], None]
 ) -> None:
     """Pass on each line as a message; the end of the stream is the end of the session."""
     async with arrived:
@@ -123,7 +123,8 @@ async def _receive(
     ended()
 
 
-async def _pass_on(kept: KeptProcess, arrived: MemoryObjectSendStream[Any], name: str) -> None:
+async def _pass_on(kept: KeptProcess, arrived: "MemoryObjectSendStream[Any]", name: str) -> None:
+    import anyio
     from mcp.shared.message import SessionMessage
     from mcp_types import jsonrpc_message_adapter
 
@@ -151,7 +152,7 @@ async def _pass_on(kept: KeptProcess, arrived: MemoryObjectSendStream[Any], name
             return
 
 
-async def _send(kept: KeptProcess, to_send: MemoryObjectReceiveStream[Any]) -> None:
+async def _send(kept: KeptProcess, to_send: "MemoryObjectReceiveStream[Any]") -> None:
     assert kept.process.stdin is not None
     async with to_send:
         async for message in to_send:
