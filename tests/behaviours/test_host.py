@@ -27,12 +27,23 @@ async def test_capabilities_name_what_works(house: House):
             "streaming",
             "structured_output",
             "session_compaction",
+            "builtins",
+            "shell",
+            "mcp_live",
             "session_store",
         }
         assert {each["status"] for each in answer["capabilities"]} == {"Available"}
         features = (await peer.call("runtime/capabilities"))["features"]
         working = {name for name, there in features.items() if there}
-        assert working == {"runtime_backed_sessions", "session_events", "session_streams", "event_replay", "blobs"}
+        assert working == {
+            "runtime_backed_sessions",
+            "session_events",
+            "session_streams",
+            "event_replay",
+            "blobs",
+            "mcp_live",
+            "approvals",
+        }
 
 
 @holds("DAE-2")

@@ -123,6 +123,10 @@ class McpServer:
                 await self._live()
                 if self.state != "stopped":
                     await self._pause()
+        except* Exception as errors:
+            # Whatever it is, it is this server's affair and not the daemon's.
+            self.problem = _reason(errors)
+            log.error("the MCP server %s cannot be run", self.spec.name, exc_info=errors)
         finally:
             self.state = "stopped"
             self._session, self._tools = None, ()
@@ -153,8 +157,9 @@ class McpServer:
                     self._ready()
                     await self._serve(session)
             reason = "it did not start in time" if self.state == "starting" else "it ended"
-        except Exception as error:
-            reason = _reason(error)
+        except* Exception as errors:
+            # Also what a transport says while it is cancelled: the cancellation goes on without it.
+            reason = _reason(errors)
         finally:
             self._session = None
         if self.state == "stopped":
