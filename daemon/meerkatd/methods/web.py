@@ -16,6 +16,7 @@ _STOPS = "it would end the daemon for everybody"
 _FILES = "it writes or reads a file of this machine"
 _PROGRAMS = "it names a program, a file or an address of this machine"
 METHODS: Mapping[str, str] = {
+    "approval/decide": "it may let a program run",
     "daemon/listen": "only a client of the Unix socket opens doors",
     "daemon/restart": _STOPS,
     "daemon/stop": _STOPS,
