@@ -16,6 +16,7 @@ from tests.bench import (
     neighbours,
     newest,
     page,
+    rest_shim,
     round_trip,
     rpc_shims,
     sdk_import,
@@ -44,5 +45,6 @@ BENCHES: Mapping[str, Bench] = {
     "cli_list": cli_list.run,
     "rpc_shims": rpc_shims.run,
     "mcp_shim": mcp_shim.run,
+    "rest_shim": rest_shim.run,
     "sdk_import": sdk_import.run,
 }

@@ -42,6 +42,7 @@ BUDGETS = [
     ),
     ("rkat.program", {"pydantic", "trio", "rich", "anyio", "asyncio", "ssl", "http", "meerkatd"}),
     ("meerkatd.app", {"httpx2", "openai", "anthropic", "pydantic_ai", "rich", "typer", "wsproto", "trio_websocket"}),
+    ("rkat_shims.rest.__main__", {"httpx2", "mcp", "jsonschema", "tomlkit", "apsw", "rich", "typer"}),
 ]
 
 

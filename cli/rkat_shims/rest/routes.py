@@ -67,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/realms/prune", "realm/prune"),
     Route("GET", "/realms/{realm_id}", "realm/show"),
     Route("DELETE", "/realms/{realm_id}", "realm/delete"),
+    Route("GET", "/realms/{realm_id}/check", "realm/check"),
     Route("POST", "/realms/{realm_id}/convert", "realm/convert"),
     Route("GET", "/runtime/capabilities", "runtime/capabilities"),
     Route("GET", "/runtime/health", "runtime/health"),
