@@ -104,6 +104,8 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "CON-3": "what is unknown is an address here: tests/rest/test_sessions.py",
         "REA-7": "files of this machine are not written or read over HTTP",
         "REA-8": "files of this machine are not written or read over HTTP",
+        "REA-9": "no address converts realms",
+        "REA-10": "no address reads realms through",
         "BLO-1": "a blob is an address here: tests/rest/test_sessions.py",
         "CFG-3": "a body may be the document itself: tests/rest/test_config.py",
         "EVE-1": "a request has one answer; GET /sessions/{session_id}/events has the events",

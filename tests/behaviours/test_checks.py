@@ -97,3 +97,6 @@ async def test_a_realm_whose_files_are_damaged_is_a_finding_and_no_error(house: 
     (folder / "realm_manifest.json").write_text("{}")
     async with house.connect(realm_id="other") as peer:
         assert await wrongs(peer, realm_id="r") == [("realm.manifest", "REALM_DAMAGED")]
+        listed = await peer.call("realm/list")
+        assert [row["realm_id"] for row in listed["realms"]] == []
+        assert [(row["path"], row["code"]) for row in listed["unreadable"]] == [(str(folder), "REALM_DAMAGED")]

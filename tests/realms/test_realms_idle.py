@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
 from trio.testing import MockClock
 
 from meerkatd.ids import generated_realm_id
+from meerkatd.realms import realm as realm_module
 from meerkatd.realms.config.user import UserConfig
+from meerkatd.realms.realm import KEYS_KEPT_MS
 from meerkatd.realms.registry import IDLE_CLOSE_SECONDS, Registry
+from meerkatd.store.api import KeyRow, SessionRow
 
 
 def make_registry(root: Path, nursery: trio.Nursery) -> Registry:
@@ -62,3 +66,28 @@ async def test_a_resting_realm_is_tidied_once_and_closed_later(tmp_path, nursery
     mock_clock.jump(IDLE_CLOSE_SECONDS + 1)
     await registry.close_idle()
     assert len(tidied) == 2
+
+
+async def test_a_realm_that_is_never_closed_forgets_old_keys_once_a_day(
+    tmp_path, nursery, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1_000_000_000_000]
+    monkeypatch.setattr(realm_module, "now_ms", lambda: now[0])
+    registry = make_registry(tmp_path, nursery)
+    realm = registry.bind(generated_realm_id(), origin="explicit", hint="memory")
+    store = await realm.store(True)
+    assert store is not None
+
+    async def keys_after(milliseconds: int) -> list[str]:
+        now[0] += milliseconds
+        with realm.in_use():
+            pass
+        await registry.close_idle()
+        return [key.key for key in await store.keys()]
+
+    row = SessionRow(session_id="s", created_ms=1, updated_ms=1)
+    key = KeyRow(key="k", method="m", digest="d", session_id="s", created_ms=now[0])
+    await store.create_session(row, key=key)
+    assert await keys_after(KEYS_KEPT_MS) == ["k"]
+    assert await keys_after(1000) == ["k"], "it was looked at just now"
+    assert await keys_after(24 * 3600 * 1000) == []

@@ -32,10 +32,13 @@ def list_realms(ctx: typer.Context) -> None:
     """List every realm."""
     options = Options.of(ctx)
     with connect(options) as client:
-        realms = client.call("realm/list")["realms"]
+        found = client.call("realm/list")
     if options.json:
-        output.document({"realms": realms})
+        output.document(found)
         return
+    for folder in found["unreadable"]:
+        output.note(f"cannot be read: {folder['message']} {folder['hint']}")
+    realms = found["realms"]
     if not realms:
         output.note("No realms found; one comes to be with its first session.")
         return

@@ -1056,10 +1056,20 @@ class RealmList(TypedDict):
     """`realm/list`: every realm below the state root."""
 
 
+class UnreadableRealm(TypedDict):
+    """A folder of a realm whose manifest cannot be read: nothing can be done with it before it is mended."""
+
+    path: str
+    code: str
+    message: str
+    hint: str
+
+
 class RealmPage(TypedDict):
     """Result of `realm/list`."""
 
     realms: list[RealmInfo]
+    unreadable: list[UnreadableRealm]
 
 
 class RealmPrune(TypedDict):

@@ -81,7 +81,7 @@ export const NESTED: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "McpServers": {"servers": "McpServerInfo"},
   "ProviderModels": {"models": "ModelInfo"},
   "RealmChecked": {"findings": "Finding"},
-  "RealmPage": {"realms": "RealmInfo"},
+  "RealmPage": {"realms": "RealmInfo", "unreadable": "UnreadableRealm"},
   "RealmPruned": {"pruned": "RealmInfo"},
   "ReasoningBlock": {"data": "ReasoningData"},
   "ReplayedEvent": {"event_id": "EventCursor", "cursor": "EventCursor", "source": "EventSource", "event": "RunStarted|RunCompleted|RunFailed|TurnStarted|Delta|Complete|ToolCallRequested|ToolExecutionStarted|ToolExecutionCompleted|ToolExecutionTimedOut|ToolResultReceived|TurnCompleted|Retrying|BudgetWarning|CompactionStarted|CompactionCompleted|CompactionFailed|ToolConfigChanged|ApprovalChanged|StreamTruncated"},

@@ -1000,9 +1000,18 @@ export interface RealmImport {
 /** `realm/list`: every realm below the state root. */
 export type RealmList = Record<string, never>;
 
+/** A folder of a realm whose manifest cannot be read: nothing can be done with it before it is mended. */
+export interface UnreadableRealm {
+  path: string;
+  code: string;
+  message: string;
+  hint: string;
+}
+
 /** Result of `realm/list`. */
 export interface RealmPage {
   realms: RealmInfo[];
+  unreadable: UnreadableRealm[];
 }
 
 /** `realm/prune`: move realms that nobody uses to the trash; those that programs made for themselves, unless */

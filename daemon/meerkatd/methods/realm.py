@@ -39,7 +39,8 @@ async def current(context: Context, params: RealmCurrent, call: Call) -> RealmIn
 
 
 async def list_realms(context: Context, params: RealmList, call: Call) -> RealmPage:
-    return {"realms": await context.services.registry.list()}
+    realms, unreadable = await context.services.registry.look()
+    return {"realms": list(realms), "unreadable": list(unreadable)}
 
 
 async def show(context: Context, params: RealmShow, call: Call) -> RealmDetails:

@@ -44,6 +44,8 @@ from .trash import Trash
 DEFAULT_BACKEND: BackendName = "sqlite"
 # A caller that repeats a request does so within minutes; a week leaves room for a laptop that was closed meanwhile.
 KEYS_KEPT_MS = 7 * 24 * 3600 * 1000
+# When a realm is opened, and while it stays open about so often, when it comes to rest.
+_PRUNE_EVERY_MS = 24 * 3600 * 1000
 # Turns that are interrupted for a deletion commit within milliseconds; a slow disk is given this long.
 LEAVE_SECONDS = 15.0
 _LOOK_AGAIN_SECONDS = 0.05
@@ -92,6 +94,7 @@ class Realm:
         self._opened = opened
         self._calls = 0
         self._tidied = False
+        self._pruned_ms = 0
         self.last_used = trio.current_time()
         self.config = ConfigCell(realm_id, files=self._config_files, create=lambda: self.store(True))
         self.settings = RealmSettings(self.config, user_config)
@@ -299,7 +302,7 @@ class Realm:
         store = await backend.open(self._folder, create=True)
         try:
             await settle_lost_turns(store, now_ms=now_ms())
-            await store.prune_keys(before_ms=now_ms() - KEYS_KEPT_MS)
+            await self._prune_keys(store)
         except MeerkatError:
             await store.aclose()
             raise
@@ -339,6 +342,13 @@ class Realm:
         if self._store is not None and not self._tidied:
             self._tidied = True
             await self._store.tidy()
+            if now_ms() - self._pruned_ms >= _PRUNE_EVERY_MS:
+                await self._prune_keys(self._store)
+
+    async def _prune_keys(self, store: RealmStore) -> None:
+        """Forget keys that are too old; a realm that is never closed must not keep them for ever."""
+        self._pruned_ms = now_ms()
+        await store.prune_keys(before_ms=self._pruned_ms - KEYS_KEPT_MS)
 
     async def aclose(self) -> None:
         """Close for good, at the daemon's end."""

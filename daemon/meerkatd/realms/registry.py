@@ -2,14 +2,14 @@
 
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
 
 from ..agent.agents import Agents
 from ..contract.connection import BackendName
-from ..contract.realm import RealmInfo
+from ..contract.realm import RealmInfo, UnreadableRealm
 from ..errors import MeerkatError, RealmNotFound, from_os_error
 from ..ids import RealmId
 from . import manifest as manifests
@@ -145,8 +145,13 @@ class Registry:
 
     async def list(self) -> list[RealmInfo]:
         """Every realm that exists and whose manifest can be read, by id."""
+        rows, _ = await self.look()
+        return [*rows]
+
+    async def look(self) -> tuple[Sequence[RealmInfo], Sequence[UnreadableRealm]]:
+        """As `list`; and the folders whose manifest cannot be read, with the reason."""
         try:
-            found = await trio.to_thread.run_sync(_scan, self._folder)
+            found, unreadable = await trio.to_thread.run_sync(_scan, self._folder)
         except OSError as error:
             raise from_os_error(error, doing="list the realms") from error
         ids = set(found) | {realm.realm_id for realm in self._realms.values() if realm.is_open}
@@ -156,7 +161,7 @@ class Registry:
             if not realm.gone:
                 rows.append(realm.info())
             self._forget(realm)
-        return rows
+        return rows, unreadable
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -212,18 +217,26 @@ class Registry:
                 await realm.aclose()
 
 
-def _scan(folder: str) -> list[RealmId]:
-    """Ids of the realms below `folder` whose manifest can be read."""
-    ids = []
+def _scan(folder: str) -> tuple[list[RealmId], list[UnreadableRealm]]:
+    """Ids of the realms below `folder` whose manifest can be read, and the folders of the others."""
+    ids: list[RealmId] = []
+    unreadable: list[UnreadableRealm] = []
     try:
-        entries = list(os.scandir(folder))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
-        return []
+        return ids, unreadable
     for entry in entries:
         try:
             manifest = manifests.read(entry.path)
-        except (MeerkatError, OSError):
-            continue
-        if manifest is not None:
-            ids.append(manifest.realm_id)
-    return ids
+        except OSError as error:
+            unreadable.append(_unreadable(entry.path, from_os_error(error, doing="read the realm's manifest")))
+        except MeerkatError as error:
+            unreadable.append(_unreadable(entry.path, error))
+        else:
+            if manifest is not None:
+                ids.append(manifest.realm_id)
+    return ids, unreadable
+
+
+def _unreadable(path: str, error: MeerkatError) -> UnreadableRealm:
+    return {"path": path, "code": error.code, "message": error.message, "hint": error.hint}
