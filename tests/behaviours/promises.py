@@ -65,6 +65,22 @@ PROMISES = {
     "DAE-3": "A door on TCP lives as long as its opener; pages get at no programs, files or addresses through it.",
 }
 
+# The clients of ours make values of what the daemon says, and do by themselves what a bare connection is told to do.
+TYPED = "events are values there: tests/sdk/test_streams.py"
+_SDK = {
+    "CON-1": "a client greets the daemon itself",
+    "CON-3": "a client refuses misspelt options itself: tests/sdk/test_async.py",
+    "CON-5": "a call that is given up has no answer: tests/sdk/test_async.py",
+    "CON-6": "a client speaks the contract of its own version",
+    "REA-5": "a client has no watch, which this waits for; tests/sdk/test_realm.py",
+    "CFG-6": "a client has no watch",
+    "TUR-4": f"{TYPED} and tests/sdk/test_lost.py",
+    **dict.fromkeys(("EVE-1", "EVE-2", "EVE-3", "EVE-4", "EVE-8"), TYPED),
+    "EVE-6": "what is read of a session is a value there: tests/sdk/test_sessions.py",
+    **dict.fromkeys(("TOO-1", "TOO-2"), "a tool is a function there: tests/sdk/test_tools.py"),
+    "DAE-1": "a client connects anew when a daemon leaves: tests/sdk/test_lost.py",
+}
+
 # Ways of which whole promises are not true, and why.
 NOT_PROMISED: dict[str, dict[str, str]] = {
     "tcp": {
@@ -75,6 +91,8 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
         "SES-12": "pages name no folders",
     },
     "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
+    "py": _SDK,
+    "py-blocking": {**_SDK, "CON-4": "a blocking client asks one thing at a time"},
     "mcp": {
         "CON-1": "MCP has a handshake of its own, which the SDK keeps",
         "CON-2": "the command line chooses the realm: tests/mcp_shim/test_process.py",

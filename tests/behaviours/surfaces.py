@@ -13,6 +13,7 @@ import trio
 import trio_websocket
 from tests.behaviours.mcp_door import open_mcp_door
 from tests.behaviours.rest_door import open_rest_door
+from tests.behaviours.sdk_door import SDKS, open_sdk_door
 
 from meerkat_client.wire.limits import MAX_REPLY_FRAME
 from meerkat_client.wire.version import CONTRACT_VERSION
@@ -20,7 +21,7 @@ from rkat_shims.rpc.loop import Loop
 from rkat_shims.rpc.options import Options
 
 # What the daemon's own doors are called, and the ways that lead through something of ours.
-SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp", "rest")
+SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp", "rest", *SDKS)
 
 
 class Refused(Exception):
@@ -193,6 +194,9 @@ class Ways:
                     yield lines
                 finally:
                     await lines.aclose()
+        elif surface in SDKS:
+            async with open_sdk_door(surface, self._state_root) as client:
+                yield client
         elif surface == "mcp":
             async with open_mcp_door(self._state_root) as agents:
                 yield agents

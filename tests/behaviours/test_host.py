@@ -6,7 +6,7 @@ import shutil
 import pytest
 import trio
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import holds
+from tests.behaviours.promises import except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate, tool_call
@@ -61,6 +61,7 @@ async def test_health_looks_at_what_is_open(house: House):
 
 
 @holds("DAE-2")
+@except_over(py_blocking="a blocking client asks one thing at a time")
 async def test_health_tells_a_daemon_that_stops_and_a_disk_that_is_gone(house: House):
     async with house.connect() as peer:
         gate = Gate()

@@ -1,7 +1,7 @@
 """Events by request, through every door."""
 
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import except_over, holds
+from tests.behaviours.promises import TYPED, except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
@@ -16,7 +16,12 @@ def cursor(sequence: int, session_id: str = "last") -> dict[str, object]:
 
 
 @holds("EVE-5")
+<<<<<<< HEAD
 @except_over(mcp="it compares with events that come unasked: tests/mcp_shim", rest="as for mcp")
+=======
+@except_over(py=TYPED, py_blocking=TYPED)
+@except_over(mcp="it compares with events that come unasked: tests/mcp_shim")
+>>>>>>> 6527b13 (Hold the promises over the Python clients, too)
 async def test_events_are_listed_after_any_cursor_in_pages(house: House):
     async with house.connect() as peer:
         session_id = await create(house, peer)

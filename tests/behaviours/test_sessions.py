@@ -158,14 +158,15 @@ async def test_a_fork_begins_with_the_first_messages(house: House):
         assert (error.code, error.details["field"]) == ("INVALID_PARAMS", "message_index")
         gate = Gate()
         house.provider.answers(gate)
-        running = await peer.begin("turn/start", session_id=source_id, prompt="go")
-        await gate.reached.wait()
-        error = await refused(
-            peer.call("session/fork_at", session_id=source_id, message_index=1, running_behavior="reject")
-        )
-        assert error.code == "SESSION_BUSY"
-        gate.open()
-        await peer.reply(running)
+        async with house.connect(realm_id="r") as other:
+            running = await other.begin("turn/start", session_id=source_id, prompt="go")
+            await gate.reached.wait()
+            error = await refused(
+                peer.call("session/fork_at", session_id=source_id, message_index=1, running_behavior="reject")
+            )
+            assert error.code == "SESSION_BUSY"
+            gate.open()
+            await other.reply(running)
 
 
 @holds("SES-9")
