@@ -76,6 +76,7 @@ _SDK = {
     "CFG-6": "a client has no watch",
     "TUR-4": f"{TYPED} and tests/sdk/test_lost.py",
     **dict.fromkeys(("EVE-1", "EVE-2", "EVE-3", "EVE-4", "EVE-8"), TYPED),
+    "TUR-9": "a message's content is its text there: tests/sdk/test_sessions.py",
     "EVE-6": "what is read of a session is a value there: tests/sdk/test_sessions.py",
     **dict.fromkeys(("TOO-1", "TOO-2"), "a tool is a function there: tests/sdk/test_tools.py"),
     "DAE-1": "a client connects anew when a daemon leaves: tests/sdk/test_lost.py",

@@ -16,12 +16,9 @@ def cursor(sequence: int, session_id: str = "last") -> dict[str, object]:
 
 
 @holds("EVE-5")
-<<<<<<< HEAD
-@except_over(mcp="it compares with events that come unasked: tests/mcp_shim", rest="as for mcp")
-=======
-@except_over(py=TYPED, py_blocking=TYPED)
-@except_over(mcp="it compares with events that come unasked: tests/mcp_shim")
->>>>>>> 6527b13 (Hold the promises over the Python clients, too)
+@except_over(
+    mcp="it compares with events that come unasked: tests/mcp_shim", rest="as for mcp", py=TYPED, py_blocking=TYPED
+)
 async def test_events_are_listed_after_any_cursor_in_pages(house: House):
     async with house.connect() as peer:
         session_id = await create(house, peer)
