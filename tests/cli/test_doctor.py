@@ -186,6 +186,57 @@ def _keys_for_everybody(shell: Shell) -> Expected:
     return Expected("user_config", "warning", "other users can read it", "chmod 600")
 
 
+def _damaged_store(shell: Shell) -> Expected:
+    shell.run("--realm", "team", "run", "-m", "openai/gpt-x", "Hello")
+    shell.json("daemon", "stop")
+    (folder,) = (shell.root / "state" / "realms").glob("team-*")
+    database = folder / "sessions.sqlite3"
+    content = bytearray(database.read_bytes())
+    for page in range(4096 * 4, len(content), 4096):
+        content[page : page + 4096] = bytes(4096)
+    database.write_bytes(content)
+    return Expected("realm.store", "error", "damaged", "Restore the realm from a copy", "REALM_DAMAGED")
+
+
+def _unit_files(shell: Shell, *, program: str) -> None:
+    """As `rkat daemon install` writes them, with a `systemctl` that says what the test wants."""
+    folder = shell.root / "home" / ".config" / "systemd" / "user"
+    folder.mkdir(parents=True)
+    runtime = runtime_of(shell)
+    shell.json("daemon", "stop")
+    (folder / "meerkatd.socket").write_text(f"[Socket]\nListenStream={runtime}/md.sock\n")
+    (folder / "meerkatd.service").write_text(f"[Service]\nExecStart={program} -m meerkatd\n")
+
+
+def _systemctl(shell: Shell, active: str, enabled: str = "enabled") -> None:
+    tools = shell.root / "bin"
+    tools.mkdir()
+    script = tools / "systemctl"
+    script.write_text(f"#!/bin/sh\necho ActiveState={active}\necho UnitFileState={enabled}\n")
+    script.chmod(0o755)
+    shell.env["PATH"] = f"{tools}:{shell.env['PATH']}"
+
+
+def _dead_unit(shell: Shell) -> Expected:
+    _unit_files(shell, program=sys.executable)
+    _systemctl(shell, "failed")
+    return Expected(
+        "service", "error", "socket and process failed", "systemctl --user reset-failed", "DAEMON_UNAVAILABLE"
+    )
+
+
+def _unit_of_a_program_that_is_gone(shell: Shell) -> Expected:
+    _unit_files(shell, program="/nonexistent/python")
+    _systemctl(shell, "active")
+    return Expected("service", "error", "a program that is not there", "rkat daemon install", "DAEMON_UNAVAILABLE")
+
+
+def _unit_that_is_not_enabled(shell: Shell) -> Expected:
+    _unit_files(shell, program=sys.executable)
+    _systemctl(shell, "active", "disabled")
+    return Expected("service", "warning", "is disabled", "rkat daemon install")
+
+
 @pytest.mark.parametrize(
     ("plant", "arguments"),
     [
@@ -201,6 +252,10 @@ def _keys_for_everybody(shell: Shell) -> Expected:
         (_newer_realm, ()),
         (_renamed_folder, ()),
         (_broken_config, ()),
+        (_damaged_store, ()),
+        (_dead_unit, ("--no-start",)),
+        (_unit_of_a_program_that_is_gone, ("--no-start",)),
+        (_unit_that_is_not_enabled, ("--no-start",)),
         (_missing_key, ()),
         (_provider_that_is_not_there, ()),
         (_keys_for_everybody, ("--no-start",)),

@@ -29,6 +29,7 @@ def doctor(
     ctx: typer.Context,
     start: Annotated[bool, typer.Option(help="Start the daemon when it does not run: can it?")] = True,
     providers: Annotated[bool, typer.Option(help="Ask each provider that has a key for its models.")] = True,
+    stores: Annotated[bool, typer.Option(help="Read each realm's store from end to end.")] = True,
 ) -> None:
     """Look for what is wrong with the daemon and what it depends on, and say how to mend it.
 
@@ -37,7 +38,7 @@ def doctor(
     """
     options = Options.of(ctx)
     findings = []
-    for finding in _findings(options, start=start, providers=providers):
+    for finding in _findings(options, start=start, providers=providers, stores=stores):
         findings.append(finding)
         if not options.json:
             _show(finding, findings)
@@ -51,21 +52,23 @@ def doctor(
         raise typer.Exit(EXIT_WRONG)
 
 
-def _findings(options: Options, *, start: bool, providers: bool) -> Iterator[dict[str, Any]]:
+def _findings(options: Options, *, start: bool, providers: bool, stores: bool) -> Iterator[dict[str, Any]]:
     from ..doctor.finding import well, wrong
     from ..doctor.folders import folders
     from ..doctor.inside import inside
     from ..doctor.owner import owner
+    from ..doctor.unit import unit
 
     yield well("program", f"rkat {VERSION}", f"Python {platform.python_version()} at {sys.executable}")
     try:
         where = places(options.state_root)
         yield from folders(where)
+        yield from unit(options)
         yield from owner(where)
     except (WireError, RkatError) as error:
         yield wrong("runtime_dir", "socket", error.message, code=error.code, mend=error.hint)
         return
-    yield from inside(options, start=start, providers=providers)
+    yield from inside(options, start=start, providers=providers, stores=stores)
 
 
 def _show(finding: dict[str, Any], findings: list[dict[str, Any]]) -> None:

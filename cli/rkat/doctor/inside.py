@@ -11,13 +11,17 @@ from ..connection import connect
 from ..options import Options
 from .finding import Finding, from_error, warning, well, wrong
 
+# `daemon/examine` has told of these, also of realms that cannot be checked at all.
+_TOLD_ALREADY = frozenset(("realm.manifest", "realm.config"))
 
-def inside(options: Options, *, start: bool, providers: bool) -> Iterator[Finding]:
+
+def inside(options: Options, *, start: bool, providers: bool, stores: bool) -> Iterator[Finding]:
     """Findings of a daemon that runs, and about one that does not.
 
     Args:
         start: start it when it does not run.
         providers: let it call the providers.
+        stores: let it read every realm's store from end to end.
     """
     try:
         client = connect(options, start=start)
@@ -34,6 +38,8 @@ def inside(options: Options, *, start: bool, providers: bool) -> Iterator[Findin
             # It opens no realm then, and says nothing more than that.
             return
         yield from _examined(client, providers)
+        if stores:
+            yield from _stores(client)
 
 
 def _daemon(status: dict[str, Any]) -> Iterator[Finding]:
@@ -62,3 +68,14 @@ def _examined(client: BlockingClient, providers: bool) -> Iterator[Finding]:
         yield from client.call("daemon/examine", {"providers": providers})["findings"]
     except RkatError as error:
         yield from_error("daemon", "daemon/examine", error)
+
+
+def _stores(client: BlockingClient) -> Iterator[Finding]:
+    for realm in client.call("realm/list")["realms"]:
+        realm_id = realm["realm_id"]
+        try:
+            findings = client.call("realm/check", {"realm_id": realm_id})["findings"]
+        except RkatError as error:
+            yield from_error("realm.store", realm_id, error)
+            continue
+        yield from (finding for finding in findings if finding["check"] not in _TOLD_ALREADY)

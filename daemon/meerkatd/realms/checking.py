@@ -51,7 +51,7 @@ class Checks:
             try:
                 store = await _opened(realm)
             except MeerkatError as error:
-                yield wrong("realm.manifest", realm.realm_id, error)
+                yield wrong("realm.store" if _is_pinned(realm) else "realm.manifest", realm.realm_id, error)
                 return
             yield well("realm.manifest", realm.realm_id, f"can be read; the backend is {store.backend}")
             yield _config(realm)
@@ -77,6 +77,14 @@ class Checks:
 def _check_there(realm: Realm) -> None:
     if not realm.is_open and not os.path.isdir(realm.folder):
         raise RealmNotFound(f"There is no realm {realm.realm_id!r}.", details={"realm_id": realm.realm_id})
+
+
+def _is_pinned(realm: Realm) -> bool:
+    """Whether the manifest can be read, so that what does not work is the store."""
+    try:
+        return realm.manifest() is not None
+    except MeerkatError:
+        return False
 
 
 async def _opened(realm: Realm) -> RealmStore:
