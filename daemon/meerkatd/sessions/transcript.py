@@ -47,6 +47,15 @@ class Transcript:
             self.weight += len(body)
             self._ends.append(self.weight)
 
+    def first(self, count: int) -> "Transcript":
+        """Another transcript that begins with the same messages, the same objects."""
+        begun = Transcript()
+        begun.messages = self.messages[:count]
+        begun._ends = self._ends[:count]
+        begun.weight = begun._ends[-1] if count else 0
+        begun.images = [image for image in self.images if image[0] < count]
+        return begun
+
     def chars_from(self, number: int) -> int:
         """Characters of JSON of the messages from a number on."""
         return self.weight - (self._ends[number - 1] if number else 0)
@@ -68,13 +77,25 @@ class TranscriptMemory:
         """
         held = self._held.get(session_id)
         if held is None:
-            held = await _read(store, session_id)
+            held = await _read(store, session_id, self._shared(await store.lineage(session_id)))
             self._held[session_id] = held
             self._total += held.weight
             self._shrink()
         else:
             self._held.move_to_end(session_id)
         return held
+
+    def _shared(self, lineage: Sequence[tuple[str, int]]) -> Transcript:
+        """What a fork begins with, as far as a session that it shares it with is held: the same objects, not copies.
+
+        Its weight counts twice, which is too much, and never too little.
+        """
+        begun = Transcript()
+        for source, end in lineage:
+            held = self._held.get(source)
+            if held is not None and len(held.messages) >= end:
+                begun = held.first(end)
+        return begun
 
     def extend(self, session_id: str, messages: Sequence[Message], bodies: Sequence[str]) -> None:
         """Add messages that were committed just now; nothing happens when the transcript is not held."""
@@ -102,8 +123,8 @@ class TranscriptMemory:
             self.clear()
 
 
-async def _read(store: RealmStore, session_id: str) -> Transcript:
-    transcript = Transcript()
+async def _read(store: RealmStore, session_id: str, transcript: Transcript) -> Transcript:
+    """Read the rest of a transcript."""
     while True:
         page = await store.messages(
             session_id, offset=len(transcript.messages), limit=_PAGE_MESSAGES, max_bytes=_PAGE_BYTES
