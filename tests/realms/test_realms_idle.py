@@ -7,11 +7,12 @@ import trio
 from tests.support.scripted_provider import ScriptedAgents, ScriptedProvider
 from trio.testing import MockClock
 
-from meerkatd.ids import generated_realm_id
+from meerkatd.ids import RealmId, generated_realm_id
 from meerkatd.realms import realm as realm_module
+from meerkatd.realms import registry as registry_module
 from meerkatd.realms.config.user import UserConfig
 from meerkatd.realms.realm import KEYS_KEPT_MS
-from meerkatd.realms.registry import IDLE_CLOSE_SECONDS, Registry
+from meerkatd.realms.registry import IDLE_CLOSE_SECONDS, MAX_OPEN_REALMS, Registry, open_realms_limit
 from meerkatd.store.api import KeyRow, SessionRow
 
 
@@ -91,3 +92,26 @@ async def test_a_realm_that_is_never_closed_forgets_old_keys_once_a_day(
     assert await keys_after(KEYS_KEPT_MS) == ["k"]
     assert await keys_after(1000) == ["k"], "it was looked at just now"
     assert await keys_after(24 * 3600 * 1000) == []
+
+
+async def test_of_too_many_open_realms_those_are_closed_that_were_used_longest_ago(
+    tmp_path, nursery, mock_clock: MockClock, monkeypatch
+):
+    """The limit is 256, or what the descriptors allow; and the next request opens a closed one again."""
+    assert 8 <= open_realms_limit() <= MAX_OPEN_REALMS == 256
+    monkeypatch.setattr(registry_module, "MAX_OPEN_REALMS", 8)
+    registry = make_registry(tmp_path, nursery)
+    realms = []
+    for number in range(11):
+        realm = registry.bind(RealmId(f"r{number}"), origin="explicit", hint="jsonl")
+        with realm.in_use():
+            await realm.store(True)
+        registry.unbind(realm)
+        mock_clock.jump(1)
+        realms.append(realm)
+    with realms[0].in_use():
+        pass
+    await registry.close_idle()
+    assert [realm.is_open for realm in realms] == [True, False, False, False, *[True] * 7]
+    assert await realms[1].store(False) is not None
+    await registry.aclose()

@@ -36,6 +36,8 @@ export class Connection {
   readonly routes = new Routes();
   /** Why it is of no more use. */
   lost: MeerkatError | undefined;
+  /** Why the daemon leaves, once it has said so. What has no reply when the connection ends was not begun then. */
+  leaving: string | undefined;
   readonly #transport: Transport;
   readonly #answer: Answerer;
   readonly #waiting = new Map<number, Waiting>();
@@ -95,6 +97,7 @@ export class Connection {
     const { id, method, params, result, error } = message as Record<string, unknown>;
     if (typeof method === "string") {
       if (typeof id === "string") void this.#reply(id, method, params);
+      else if (method === "daemon/leaving") this.leaving = String((params as { reason?: unknown }).reason);
       else if (NOTIFICATIONS[method] !== undefined) this.routes.deliver(method, fromWire(NOTIFICATIONS[method], params));
       return;
     }
@@ -102,11 +105,15 @@ export class Connection {
     if (id === null && error !== undefined) throw fromErrorObject(error);
     const waiting = this.#waiting.get(id as number);
     if (waiting === undefined) return;
-    this.#waiting.delete(id as number);
     if (error !== undefined) {
-      waiting.reject(fromErrorObject(error));
+      const told = fromErrorObject(error);
+      // It restarts and has not begun this: the end of the connection, which comes at once, says so to everybody.
+      if (told.code === "SHUTTING_DOWN" && told.details["restarting"] === true) return;
+      this.#waiting.delete(id as number);
+      waiting.reject(told);
       return;
     }
+    this.#waiting.delete(id as number);
     const value = fromWire(waiting.resultShape, result) as never;
     waiting.onResult?.(value);
     waiting.resolve(value);

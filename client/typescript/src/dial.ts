@@ -20,6 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { errorOf, MeerkatError } from "./errors.js";
 import { DEFAULT_DEADLINE_SECONDS } from "./link.js";
+import { installed, start as startService } from "./service.js";
 import { hasDescriptorPaths, MAX_SOCKET_PATH, ownUid, places, PRIVATE, type Environ, type Places } from "./paths.js";
 
 const POLL_MS = 10;
@@ -162,7 +163,9 @@ async function startAndConnect(where: Places, until: number, environ: Environ): 
     if (socket !== undefined) return socket;
     if (Date.now() >= until) throw givenUp(where, "The daemon did not answer in time.");
     if (Date.now() >= spawnAt) {
-      if (await start(where, until, environ)) continue;
+      const service = installed(where, environ);
+      if (service !== undefined) await startService(service, until, environ);
+      else if (await start(where, until, environ)) continue;
       spawnAt = Date.now() + RESPAWN_MS;
     }
     await sleep(POLL_MS);

@@ -13,6 +13,8 @@ import type { Initialize, Initialized, Methods, ProviderCredentials, ToolDefinit
 
 /** A daemon may leave between accepting us and answering, or while we wait; each time a new one is looked for. */
 export const MAX_LOSSES = 5;
+/** A daemon that is too old for us, and restarts with the installed program, lets its turns end first. */
+const UPGRADE_LOOK_MS = 250;
 
 /** A cold start takes 0.2 s; a daemon that drains holds the lock for 10 s before a new one can start. */
 export const DEFAULT_DEADLINE_SECONDS = 30;
@@ -73,7 +75,8 @@ export class Link {
    */
   async open(): Promise<Connection> {
     if (this.#closed !== undefined) throw this.#closed;
-    if (this.#connection !== undefined && this.#connection.lost === undefined) return this.#connection;
+    const { lost, leaving } = this.#connection ?? {};
+    if (this.#connection !== undefined && lost === undefined && leaving === undefined) return this.#connection;
     this.#opening ??= this.#connect().finally(() => {
       this.#opening = undefined;
     });
@@ -86,9 +89,9 @@ export class Link {
     this.#connection?.close(this.#closed);
   }
 
-  /** Ask, once; the outcome is unknown when the connection is lost meanwhile. */
-  async callOnce<M extends keyof Methods>(method: M, params: Methods[M]["params"]): Promise<Methods[M]["result"]> {
-    return (await this.open()).call(method, params).reply;
+  /** Ask, once; the outcome is unknown when the connection is lost meanwhile, unless the daemon had said that it leaves. */
+  callOnce<M extends keyof Methods>(method: M, params: Methods[M]["params"]): Promise<Methods[M]["result"]> {
+    return this.repeat((connection) => connection.call(method, params).reply, { once: true });
   }
 
   /** Ask, and ask again when the connection is lost: for what reads, or has an idempotency key. */
@@ -97,13 +100,14 @@ export class Link {
   }
 
   /** Do something over a connection, and again over another one for as long as the connection is what failed. */
-  async repeat<R>(attempt: (connection: Connection) => Promise<R>): Promise<R> {
+  async repeat<R>(attempt: (connection: Connection) => Promise<R>, { once = false } = {}): Promise<R> {
     for (let losses = 1; ; losses += 1) {
       const connection = await this.open();
       try {
         return await attempt(connection);
       } catch (error) {
         if (error !== connection.lost || error === this.#closed || losses === MAX_LOSSES) throw error;
+        if (once && connection.leaving === undefined) throw error;
       }
     }
   }
@@ -126,6 +130,10 @@ export class Link {
       } catch (error) {
         const gone = error === connection.lost && Date.now() < until;
         connection.close(error as MeerkatError);
+        if (makesWay(error) && Date.now() < until) {
+          await new Promise((resolve) => setTimeout(resolve, UPGRADE_LOOK_MS));
+          continue;
+        }
         if (!gone || attempt === MAX_LOSSES || !this.#way.retries) throw error;
       } finally {
         clearTimeout(timer);
@@ -167,6 +175,11 @@ export function credentialsOf(environ: Readonly<Record<string, string | undefine
     if (apiKey || baseUrl) found[provider] = { ...(apiKey && { apiKey }), ...(baseUrl && { baseUrl }) };
   }
   return found;
+}
+
+/** Whether a daemon that is too old for us is about to go on with the program that is installed. */
+function makesWay(error: unknown): boolean {
+  return error instanceof MeerkatError && error.code === "VERSION_MISMATCH" && error.details["restarting"] === true;
 }
 
 function slow(): MeerkatError {

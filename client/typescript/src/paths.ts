@@ -136,7 +136,7 @@ function isOwnedDirectory(path: string): boolean {
 }
 
 /** The path without symlinks, also where it does not exist yet. */
-function canonical(path: string): string {
+export function canonical(path: string): string {
   const full = resolve(path);
   try {
     return realpathSync.native(full);

@@ -146,3 +146,21 @@ test("keys come from the environment, the more specific variable first", () => {
   const found = credentialsOf({ OPENAI_API_KEY: "b", RKAT_OPENAI_API_KEY: "a", GEMINI_BASE_URL: "http://g", ANTHROPIC_API_KEY: " " });
   assert.deepEqual(found, { openai: { apiKey: "a" }, gemini: { baseUrl: "http://g" } });
 });
+
+test("an installed service is started by its manager, and no client starts a daemon beside it", limited, async () => {
+  const env = environ("service", { PATH: join(scratch, "service", "bin") });
+  const { socketPath } = places(env["MEERKAT_STATE_ROOT"], env);
+  const units = join(scratch, "service", "config", "systemd", "user");
+  mkdirSync(units, { recursive: true });
+  mkdirSync(env["PATH"]!, { recursive: true });
+  writeFileSync(join(units, "meerkatd.socket"), `[Socket]\nListenStream=${socketPath}\n`);
+  const program = join(env["PATH"]!, "systemctl");
+  writeFileSync(program, "#!/bin/sh\necho no bus >&2\nexit 1\n", { mode: 0o755 });
+  const options = { stateRoot: env["MEERKAT_STATE_ROOT"], deadlineSeconds: 5 };
+  const config = join(scratch, "service", "config");
+  await assert.rejects(dial(options, { ...env, XDG_CONFIG_HOME: config }), (error: unknown) => {
+    assert.ok(withCode("DAEMON_UNAVAILABLE")(error));
+    assert.match((error as MeerkatError).message, /no bus/);
+    return true;
+  });
+});

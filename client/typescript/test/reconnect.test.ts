@@ -46,6 +46,20 @@ test("a stream goes on after a cut where it was, and the turn runs once", limite
   assert.equal(asked("Cut in the middle"), 1);
 });
 
+test("a daemon that restarts costs no request, not even one that must not be repeated", limited, async () => {
+  world.model.on("Before the restart", ["ok"]);
+  world.model.on("After the restart", ["still ok"]);
+  const session = await client.createSession("Before the restart", { model: MODEL });
+  const before = (await client.request("daemon/status", {})) as { restarts: number };
+  await client.request("daemon/restart", {});
+  let restarts = before.restarts;
+  while (restarts === before.restarts) {
+    restarts = ((await client.request("daemon/status", {})) as { restarts: number }).restarts;
+  }
+  assert.equal((await session.turn("After the restart")).text, "still ok");
+  assert.equal(asked("After the restart"), 1);
+});
+
 test("a turn that ended while the connection was cut gives its events and its result", limited, async () => {
   const gate = new Gate();
   world.model.on("First of two", ["ok"]);
