@@ -56,7 +56,7 @@ class Checks:
             yield well("realm.manifest", realm.realm_id, f"can be read; the backend is {store.backend}")
             yield _config(realm)
             kept: set[str] = set()
-            async for finding in _blobs(store, kept):
+            async for finding in _blobs(realm, store, kept):
                 yield finding
             for finding in await trio.to_thread.run_sync(_strangers, realm.folder):
                 yield finding
@@ -108,15 +108,15 @@ def _config(realm: Realm) -> Finding:
     return well("realm.config", realm.realm_id, "is in order")
 
 
-async def _blobs(store: RealmStore, kept: set[str]) -> AsyncIterator[Finding]:
-    """Those that are whole go into `kept`."""
+async def _blobs(realm: Realm, store: RealmStore, kept: set[str]) -> AsyncIterator[Finding]:
+    """All that are there go into `kept`, those that are damaged too: they are told once."""
     for blob_id in await store.blobs.ids():
         try:
             await store.blobs.get(blob_id)
         except MeerkatError as error:
             yield wrong("realm.blob", blob_id, error)
         kept.add(blob_id)
-    yield well("realm.blobs", store.backend, f"{len(kept)} were looked at")
+    yield well("realm.blobs", realm.realm_id, f"{len(kept)} blobs were looked at")
 
 
 def _strangers(realm_folder: str) -> list[Finding]:
@@ -159,11 +159,9 @@ async def _store(realm: Realm, copy: RealmStore, kept: set[str]) -> AsyncIterato
         }
     if problems:
         return
-    missing = 0
     async for session_id, blob_id in _named(copy):
         if blob_id in kept:
             continue
-        missing += 1
         yield {
             "check": "realm.blob",
             "level": "error",
