@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.gated_model import Gate, ToolCall
@@ -49,7 +50,9 @@ def test_five_sessions_that_use_one_server_at_once_share_its_process(tmp_path: P
             client.close()
 
 
-@pytest.mark.parametrize("stubborn", [(), ("stubborn",)], ids=["", "ignores its stdin"])
+@pytest.mark.parametrize(
+    "stubborn", [(), pytest.param(("stubborn",), marks=pytest.mark.long)], ids=["", "ignores its stdin"]
+)
 def test_a_killed_daemon_leaves_no_process_of_its_tools(tmp_path: Path, stubborn):
     """Server, its child in a session of its own, a shell command and what that has in the background."""
     born, told = tmp_path / "born", tmp_path / "told"
@@ -78,7 +81,10 @@ def test_a_daemon_that_stops_in_order_leaves_no_process_of_its_tools(tmp_path: P
             wait_gone(pid)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("mcp__scripted__hang", {}), ("shell", {"command": "sleep 1000"})])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("mcp__scripted__hang", {}), pytest.param("shell", {"command": "sleep 1000"}, marks=pytest.mark.long)],
+)
 def test_after_a_kill_the_ledger_tells_what_ran_what_may_have_run_and_what_never_ran(tmp_path: Path, name, arguments):
     (tmp_path / "notes.txt").write_text("hello\n")
     config = {"mcp": {"servers": {"scripted": scripted()}}, "tools": {"max_concurrent": 1, "level": "full"}}
@@ -177,23 +183,23 @@ def test_a_server_that_is_persisted_is_the_realms_and_its_secrets_are_not_shown(
         assert client.call("mcp/list", {}) == {"servers": []}
 
 
-@pytest.mark.parametrize(
-    ("config", "field"),
-    [
-        ({"command": "a", "url": "http://127.0.0.1"}, "server_config"),
-        ({}, "server_config"),
-        ({"command": "a", "headers": {"A": "b"}}, "server_config"),
-        ({"url": "http://127.0.0.1", "args": ["x"]}, "server_config"),
-        ({"command": "a", "cwd": "relative"}, "server_config.cwd"),
-    ],
-)
-def test_a_server_that_makes_no_sense_is_refused_whole(tmp_path: Path, config, field):
+NONSENSE: list[tuple[dict[str, Any], str]] = [
+    ({"command": "a", "url": "http://127.0.0.1"}, "server_config"),
+    ({}, "server_config"),
+    ({"command": "a", "headers": {"A": "b"}}, "server_config"),
+    ({"url": "http://127.0.0.1", "args": ["x"]}, "server_config"),
+    ({"command": "a", "cwd": "relative"}, "server_config.cwd"),
+]
+
+
+def test_a_server_that_makes_no_sense_is_refused_whole(tmp_path: Path):
     with tool_house(tmp_path) as house, house.client() as client:
         session_id = house.created(client)["session_id"]
-        with pytest.raises(RkatError) as refused:
-            client.call("mcp/add", {"session_id": session_id, "server_name": "x", "server_config": config})
-        assert refused.value.code == "INVALID_PARAMS"
-        assert refused.value.details["field"] == field
+        for config, field in NONSENSE:
+            with pytest.raises(RkatError) as refused:
+                client.call("mcp/add", {"session_id": session_id, "server_name": "x", "server_config": config})
+            assert refused.value.code == "INVALID_PARAMS"
+            assert refused.value.details["field"] == field
         assert client.call("mcp/list", {"session_id": session_id}) == {"servers": []}
 
 

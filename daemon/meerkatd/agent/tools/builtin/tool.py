@@ -16,7 +16,8 @@ class Arguments(BaseModel):
     """Arguments of a tool. Unknown ones are refused, so that a model's misunderstanding does not pass for success; a
     number written as text is taken as one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built at the first call: a daemon starts without.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
