@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.sdk.flavours import World, played, raised, run
+from tests.sdk.flavours import MODEL, World, played, raised, run
+from tests.support.gated_model import ToolCall
 
 from meerkat_client import (
     CapabilityUnavailableError,
@@ -72,6 +73,42 @@ async def test_what_the_daemon_can_do_is_known_and_can_be_required(world: World)
         assert openai.models
         assert client.info["server_info"]["name"] == "meerkatd"
         assert (await raised(RequestError, client.get_blob("sha256:" + "0" * 64))).code == "BLOB_NOT_FOUND"
+
+
+@played()
+async def test_servers_are_added_listed_and_taken_away(world: World) -> None:
+    async with world.client() as client:
+        session = await world.create(client)
+        added = await client.mcp_add(session.id, "time", {"command": "mcp-server-time", "env": {"KEY": "hidden"}})
+        assert (added["operation"], added["status"], added["persisted"]) == ("add", "staged", False)
+        assert [each["name"] for each in await client.mcp_list(session.id)] == ["time"]
+        assert await client.mcp_list() == []
+        assert (await client.mcp_reload(session.id))["operation"] == "reload"
+        await client.mcp_remove(session.id, "time")
+        assert await client.mcp_list(session.id) == []
+        assert (await raised(RequestError, client.mcp_remove(session.id, "time"))).code == "INVALID_PARAMS"
+
+
+@played()
+async def test_a_tool_that_is_asked_about_waits_for_the_first_answer(world: World) -> None:
+    async with world.client() as client, world.client() as other:
+        client.tool("write", description="")(_done)
+        await client.set_config({"tools": {"policy": {"write": "ask"}}})
+        world.model.answers(ToolCall("write", {"path": "a"}))
+        world.model.answers("fine")
+        async with client.create_session_streaming("go", model=MODEL) as stream:
+            async for event in stream:
+                if getattr(event, "type", None) == "approval_requested":
+                    (asked,) = await other.list_approvals()
+                    assert (await other.get_approval(asked["approval_id"]))["tool"] == "write"
+                    await other.decide_approval(asked["approval_id"], "deny", reason="no")
+            assert stream.result.text == "fine"
+        late = await raised(RequestError, client.decide_approval(asked["approval_id"], "allow"))
+        assert (late.code, late.details["state"]) == ("APPROVAL_DECIDED", "denied")
+
+
+async def _done(arguments: object) -> str:
+    return "done"
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "blocking"])
