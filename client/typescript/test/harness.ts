@@ -133,6 +133,11 @@ export class World {
     return client;
   }
 
+  /** A client that has been closed. */
+  forget(client: MeerkatClient): void {
+    this.#clients.splice(this.#clients.indexOf(client), 1);
+  }
+
   /** From now on new connections come through a proxy that can cut them. */
   async proxy(): Promise<Proxy> {
     const target = places().socketPath;
