@@ -15,7 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from meerkatd.contract.emit_typescript import camel
+from meerkatd.contract.emit_typescript import _held, camel
 from meerkatd.contract.message import Content
 from meerkatd.contract.shapes import all_shapes, bare, fields_of, is_shape
 
@@ -149,7 +149,11 @@ def _sample(hint: Any, spell: Callable[[str], str]) -> Any:
     """A value of a hint, with every field; of a union the last member, which is never null here."""
     hint = bare(hint)
     if is_shape(hint):
-        return {spell(name): _sample(inner, spell) for name, inner, *_ in fields_of(hint)}
+        # Content blocks in a field stay as they are on the wire.
+        return {
+            spell(name): _sample(inner, spell if _held(inner) else lambda block: block)
+            for name, inner, *_ in fields_of(hint)
+        }
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return arguments[0]
