@@ -177,6 +177,22 @@ async def test_secrets_go_along_when_they_are_asked_for(house: House):
 
 
 @holds("REA-8")
+async def test_an_export_has_no_secret_of_a_sessions_own_servers(house: House):
+    """They are in the session's document and not in the config, and a file for others must not have them either."""
+    file, everything = (Path(house.settings.state_root).parent / name for name in ("some", "all"))
+    async with house.connect(realm_id="r") as peer:
+        session_id = await filled(house, peer)
+        server = {"name": "s", "command": "true", "env": {"TOKEN": "canary-of-a-server"}}
+        await peer.call("mcp/add", session_id=session_id, server_config=server)
+        written = await peer.call("realm/export", path=str(file))
+        assert "canary-of-a-server" not in file.read_text()
+        made = await peer.call("realm/import", path=str(file), realm_id="other")
+        assert made["digests"] == written["digests"]
+        await peer.call("realm/export", path=str(everything), secrets=True)
+        assert "canary-of-a-server" in everything.read_text()
+
+
+@holds("REA-8")
 async def test_an_export_that_was_cut_off_or_changed_makes_nothing(house: House):
     root = Path(house.settings.state_root).parent
     file, other = root / "whole", root / "other"

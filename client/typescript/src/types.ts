@@ -983,7 +983,7 @@ export interface RealmExport {
   realmId?: string | null;
   /** Absolute, on the daemon's machine. */
   path: string;
-  /** Whether the config's keys of providers go along. */
+  /** Whether keys of providers, and variables and headers of MCP servers, go along. */
   secrets?: boolean;
 }
 

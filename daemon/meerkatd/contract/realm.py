@@ -97,7 +97,9 @@ class RealmExport(Params):
 
     realm_id: ShortText | None = Field(None, description="The default is this connection's realm.")
     path: Path
-    secrets: bool = Field(False, description="Whether the config's keys of providers go along.")
+    secrets: bool = Field(
+        False, description="Whether keys of providers, and variables and headers of MCP servers, go along."
+    )
 
 
 class RealmImport(Params):

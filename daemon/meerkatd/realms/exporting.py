@@ -22,10 +22,11 @@ from ..contract.connection import BackendName
 from ..contract.realm import RealmCopied
 from ..errors import BlobNotFound, InvalidParams, RealmTooNew
 from ..ids import parse_realm_id
+from ..sessions.servers import without_secrets
 from ..store import portable
-from ..store.api import RealmStore
+from ..store.api import RealmStore, SessionChange
 from ..store.blobs import Blob, Blobs
-from ..store.parts import parts_of, take
+from ..store.parts import parts_of, sessions_of, take
 from . import manifest as manifests
 from .backup import proven, read_through
 from .config import text as config_text
@@ -50,7 +51,7 @@ class Exports:
         """Write `realm` to the file `path`, which must not exist. Turns go on meanwhile.
 
         Args:
-            secrets: whether the config's keys of providers go along.
+            secrets: whether keys of providers, and variables and headers of MCP servers, go along.
 
         Raises:
             InvalidParams: there is something at the path. ConfigInvalid: the config cannot be read, so that its secrets
@@ -64,7 +65,7 @@ class Exports:
             with as_fault("write the export"):
                 try:
                     with await trio.to_thread.run_sync(_created, partial) as file:
-                        copied = await self._export(realm, store, folder, _Writer(file), config)
+                        copied = await self._export(realm, store, folder, _Writer(file), config, secrets=secrets)
                     check_target(path)
                     await trio.to_thread.run_sync(_settled, partial, path)
                 finally:
@@ -75,7 +76,7 @@ class Exports:
                 return copied
 
     async def _export(
-        self, realm: Realm, store: RealmStore, folder: str, writer: "_Writer", config: str | None
+        self, realm: Realm, store: RealmStore, folder: str, writer: "_Writer", config: str | None, *, secrets: bool
     ) -> RealmCopied:
         manifest = realm.manifest()
         head = {
@@ -91,6 +92,8 @@ class Exports:
             await writer.write(portable.line("config", text=config))
         copy = await store.copy_to(folder)
         try:
+            if not secrets:
+                await _forget_secrets(copy)
             blobs = await self._parts(copy, store.blobs, writer)
             copied = await read_through(copy, realm_id=realm.realm_id)
         finally:
@@ -158,6 +161,14 @@ async def _fill(folder: str, reader: "_Reader", manifest: Manifest) -> RealmCopi
     if copied["digests"] != reader.digests:
         raise reader.fault("has other sessions than its last line says")
     return copied
+
+
+async def _forget_secrets(copy: RealmStore) -> None:
+    """Take the secrets of the sessions' own MCP servers out of a store that is thrown away afterwards."""
+    found = [(row, without_secrets(row.meta)) async for row, _ in sessions_of(copy)]
+    for row, meta in found:
+        if meta != row.meta:
+            await copy.change_session(row.session_id, SessionChange(updated_ms=row.updated_ms, meta=meta))
 
 
 def _config_of(realm: Realm, *, secrets: bool) -> str | None:

@@ -14,6 +14,9 @@ from .meta import SessionMeta
 from .recovery import not_written
 from .session import Session
 
+# Of a server's description: what is accepted and never shown again.
+_SECRET = frozenset(("env", "headers"))
+
 Servers = dict[str, dict[str, Any] | None]
 
 
@@ -23,6 +26,16 @@ def servers_of(meta: SessionMeta) -> Mapping[str, ServerSpec | None]:
         name: None if config is None else ServerSpec.of(name, McpServerConfig.model_validate(config))
         for name, config in meta.mcp.items()
     }
+
+
+def without_secrets(document: str) -> str:
+    """A session's document without the variables and headers of its own servers; the same text when it has none."""
+    meta = SessionMeta.load(document)
+    bare = {
+        name: config and {key: value for key, value in config.items() if key not in _SECRET}
+        for name, config in meta.mcp.items()
+    }
+    return document if bare == meta.mcp else replace(meta, mcp=bare).dump()
 
 
 async def change_servers(store: RealmStore, session: Session, change: Callable[[Servers], Servers]) -> None:
