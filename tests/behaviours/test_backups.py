@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import holds
+from tests.behaviours.promises import except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
@@ -34,6 +34,7 @@ async def history(peer, session_id: str) -> list:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @holds("REA-7")
+@except_over(py_blocking="a blocking client asks one thing at a time")
 async def test_a_backup_that_was_taken_while_a_turn_ran_is_restored_whole(house: House, backend: str):
     root = Path(house.settings.state_root).parent
     async with house.connect(realm_id="r", backend=backend) as peer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import holds
+from tests.behaviours.promises import except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
@@ -32,6 +32,7 @@ async def wrongs(peer, **params) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("backend", [*BACKENDS, "memory"])
 @holds("REA-10")
+@except_over(py_blocking="a blocking client asks one thing at a time")
 async def test_a_realm_that_is_well_is_told_so_while_a_turn_runs(house: House, backend: str):
     async with house.connect(realm_id="r", backend=backend) as peer:
         assert (await refused(peer.call("realm/check"))).code == "REALM_NOT_FOUND"

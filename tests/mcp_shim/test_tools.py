@@ -21,8 +21,8 @@ NO_TOOL = {
     "events/latest_cursor": "meerkat_read and meerkat_events tell the cursor",
     "events/snapshot": "meerkat_read gives session and cursor at once",
 }
-# People look after the daemon and its realms, and agents do not.
-FOR_PEOPLE = ("daemon/", "realm/", "runtime/")
+# People look after the daemon and its realms, and agents do not; nor does an agent allow what a person is asked.
+FOR_PEOPLE = ("daemon/", "realm/", "runtime/", "approval/")
 
 
 def test_every_method_has_a_tool_or_a_reason_why_not():
