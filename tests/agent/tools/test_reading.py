@@ -128,3 +128,24 @@ def test_the_tests_workspace_is_no_link(bench: Bench):
 async def test_a_path_that_leads_nowhere_good_is_refused(bench: Bench, path):
     (bench.root / "sub").mkdir()
     assert "root:" not in await bench.refused("read_file", path=path)
+
+
+async def test_a_find_has_the_number_by_which_its_line_is_read(bench: Bench):
+    (bench.root / "a.c").write_bytes("one\ftwo\u2028three\r\nneedle\r\n".encode())
+    assert await bench.ok("search_files", pattern="^needle$", regex=True) == "a.c:2: needle"
+    assert (await bench.ok("read_file", path="a.c", start_line=2)).startswith("needle")
+    assert await bench.ok("search_files", pattern="^$", regex=True) == "[No line was found.]"
+
+
+async def test_a_name_looks_like_nothing_else_wherever_it_is_told(bench: Bench):
+    (bench.root / "a\nb.py:1: x").write_text("needle\n")
+    assert await bench.ok("search_files", pattern="needle") == "a\\nb.py:1: x:1: needle"
+    os.mkdir(os.fsencode(bench.root) + b"/d\xff")
+    os.symlink(b"d\xff", os.fsencode(bench.root) + b"/link")
+    # By a link, a name that is no UTF-8 can be asked for; a text with half a character could not be stored.
+    assert await bench.ok("list_files", path="link") == "[Nothing in d\\xff.]"
+
+
+async def test_a_path_takes_few_of_the_daemons_descriptors(bench: Bench):
+    assert "deeper than" in await bench.refused("write_file", path="/".join(["d"] * 3000), content="x")
+    assert len([*bench.root.rglob("*")]) <= 100

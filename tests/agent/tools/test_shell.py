@@ -2,11 +2,14 @@
 
 import os
 import signal
+from contextlib import ExitStack
 
 import pytest
 import trio
 from tests.agent.tools.conftest import Bench
 from tests.support.processes import gone, told
+
+from meerkatd.lifecycle.process import raise_file_limit
 
 
 async def test_a_command_runs_in_the_workspace_and_tells_output_and_status(bench: Bench):
@@ -74,3 +77,12 @@ async def test_a_killed_keeper_takes_its_command_along(bench: Bench):
         command, keeper = map(int, (await told(bench.root / "pids")).split())
         os.kill(keeper, signal.SIGKILL)
     await gone(command)
+
+
+async def test_a_command_runs_also_when_the_daemon_has_thousands_of_files_open(bench: Bench):
+    """A daemon with many clients; what waits for the command's end is handed a descriptor beyond select's 1024."""
+    assert raise_file_limit() > 1100
+    with ExitStack() as held:
+        for _ in range(1100):
+            held.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        assert await bench.ok("shell", command="echo begun; sleep 0.1; echo ended") == "begun\nended"

@@ -74,3 +74,17 @@ async def test_tasks_are_kept_and_shown(bench: Bench):
     assert await bench.ok("task_update", id=1, state="completed") == "1. [x] look\n2. [ ] leap"
     assert "no task 7" in await bench.refused("task_update", id=7, state="completed")
     assert await bench.ok("task_list") == "1. [x] look\n2. [ ] leap"
+
+
+async def test_edits_that_each_double_a_text_are_refused_before_it_is_made(bench: Bench):
+    (bench.root / "a.txt").write_text("a")
+    edits = [{"old_text": "a", "new_text": "aa", "replace_all": True}] * 64
+    assert "can be written with" in await bench.refused("patch_file", path="a.txt", edits=edits)
+    assert (bench.root / "a.txt").read_text() == "a"
+
+
+async def test_a_file_whose_name_is_as_long_as_a_name_can_be_is_written(bench: Bench):
+    name = "é" * 127
+    await bench.ok("write_file", path=name, content="x")
+    await bench.ok("write_file", path=name, content="y")
+    assert (bench.root / name).read_text() == "y"

@@ -85,8 +85,12 @@ def _let_go_of_streams() -> None:
 
 def _wait(child: int, lifeline: int, woken: int) -> int | None:
     """Wait for the end of the command, or of the lifeline; the command's status, None when it still runs."""
+    # Not select(), which stops at 1024: a descriptor has its number from a daemon that may have thousands open.
+    waited = select.poll()
+    for descriptor in (lifeline, woken):
+        waited.register(descriptor, select.POLLIN)
     while True:
-        ready, _, _ = select.select([lifeline, woken], [], [])
+        ready = {descriptor for descriptor, _ in waited.poll()}
         if woken in ready:
             os.read(woken, 4096)
         status = _reap(child)

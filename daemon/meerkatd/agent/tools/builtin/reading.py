@@ -12,7 +12,7 @@ import trio
 from pydantic import Field
 
 from .tool import Arguments, BuiltinTool
-from .workspace import Place, ToolRefusal, explained, place
+from .workspace import Place, ToolRefusal, explained, place, spelled
 
 # A page: some 15,000 tokens at most, which every model's context takes. The rest is read with `start_line`.
 MAX_PAGE_CHARS = 48_000
@@ -200,19 +200,19 @@ def _list_entry(descriptor: int, name: str, path: str, listing: _Listing, *, dep
     matches = wanted.pattern is None or fnmatchcase(name, wanted.pattern) or fnmatchcase(path, wanted.pattern)
     if not stat.S_ISDIR(facts.st_mode):
         if matches:
-            listing.entries.append(_spelled(_entry(descriptor, name, path, facts)))
+            listing.entries.append(spelled(_entry(descriptor, name, path, facts)))
         return
     enter = wanted.recursive and name not in PASSED_BY and depth < MAX_DEPTH
     if wanted.recursive and not enter:
         listing.passed_by = True
     if matches:
-        listing.entries.append(_spelled(f"{path}/{' (not entered)' if wanted.recursive and not enter else ''}"))
+        listing.entries.append(spelled(f"{path}/{' (not entered)' if wanted.recursive and not enter else ''}"))
     if not enter:
         return
     try:
         below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
     except OSError as error:
-        listing.entries.append(_spelled(f"{path}/ ({os.strerror(error.errno or 0)})"))
+        listing.entries.append(spelled(f"{path}/ ({os.strerror(error.errno or 0)})"))
         return
     try:
         _list_folder(below, f"{path}/", listing, depth=depth + 1)
@@ -227,9 +227,3 @@ def _entry(descriptor: int, name: str, path: str, facts: os.stat_result) -> str:
         except OSError:
             return path
     return f"{path} ({facts.st_size} bytes)" if stat.S_ISREG(facts.st_mode) else f"{path} (special)"
-
-
-def _spelled(text: str) -> str:
-    """A name that is no UTF-8, or has control characters, spelled so that it can travel and is one line."""
-    text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

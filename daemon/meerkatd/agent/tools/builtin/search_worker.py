@@ -74,7 +74,9 @@ class _Search:
             data = file.read(MAX_FILE_BYTES)
         if b"\0" in data[:8192]:
             return
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        # Lines as `read_file` counts them: a form feed or a line separator of Unicode ends none.
+        lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+        for number, line in enumerate((each.removesuffix("\r") for each in lines), 1):
             if self.pattern.search(line):
                 if len(self.lines) >= MAX_MATCHES:
                     return
@@ -91,7 +93,9 @@ class _Search:
 
 
 def _spelled(path: str) -> str:
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    # As in `workspace`, which cannot be imported here: a name with a newline must not look like another line's find.
+    path = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in path)
 
 
 def main() -> None:

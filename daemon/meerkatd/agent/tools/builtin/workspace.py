@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 # As the kernel's own limit: a loop of links ends here.
 MAX_LINKS = 40
+# Each folder on the way is a descriptor of the daemon's while a file is looked at, and several tools run at once.
+MAX_FOLDERS = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What opening says of a link where none was a moment ago, with O_NOFOLLOW; Linux and macOS, file and folder.
 _SWAPPED = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
@@ -32,7 +34,7 @@ class Place:
     """Where a path leads: an open folder and a name in it; "." for the folder itself.
 
     Attributes:
-        shown: the path from the workspace's root, links resolved.
+        shown: the path from the workspace's root, links resolved, spelled as one line.
     """
 
     folder: int
@@ -109,8 +111,11 @@ class _Walk:
             elif todo:
                 self._enter(part, make_folders)
             else:
-                return Place(self._folders[-1], part, "/".join([*self._names, part]))
-        return Place(self._folders[-1], ".", "/".join(self._names) or ".")
+                return Place(self._folders[-1], part, self._shown(part))
+        return Place(self._folders[-1], ".", self._shown() or ".")
+
+    def _shown(self, *more: str) -> str:
+        return spelled("/".join([*self._names, *more]))
 
     def _parts(self, path: str, asked: str) -> list[str]:
         """The components of a path or of a link's target; an absolute one begins again at the root."""
@@ -137,14 +142,15 @@ class _Walk:
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ENOENT):
                 return None
-            raise explained(error, "/".join([*self._names, part])) from error
+            raise explained(error, self._shown(part)) from error
         self._links += 1
         if self._links > MAX_LINKS:
             raise ToolRefusal("Too many symbolic links on the way.")
         return target
 
     def _enter(self, part: str, make: bool) -> None:
-        shown = "/".join([*self._names, part])
+        if len(self._folders) > MAX_FOLDERS:
+            raise ToolRefusal(f"The path is deeper than {MAX_FOLDERS} folders.")
         try:
             try:
                 descriptor = os.open(part, _FOLDER, dir_fd=self._folders[-1])
@@ -154,13 +160,19 @@ class _Walk:
                 os.mkdir(part, dir_fd=self._folders[-1])
                 descriptor = os.open(part, _FOLDER, dir_fd=self._folders[-1])
         except OSError as error:
-            raise explained(error, shown) from error
+            raise explained(error, self._shown(part)) from error
         self._folders.append(descriptor)
         self._names.append(part)
 
 
 def _outside(path: str) -> ToolRefusal:
     return ToolRefusal(f"{path} is outside of the workspace; only what is inside can be used.")
+
+
+def spelled(text: str) -> str:
+    """A name that is no UTF-8, or has control characters, spelled so that it can travel and is one line."""
+    text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def explained(error: OSError, shown: str) -> ToolRefusal:

@@ -99,6 +99,8 @@ def _edited(text: str, wanted: PatchFile, shown: str) -> tuple[str, int]:
                 f"Edit {number}: its old_text is {found} times in {shown}; give more of what is around it, or "
                 f"replace_all. Nothing was changed."
             )
+        # Before it is made: a few edits that each double a text make more of it than a machine has room for.
+        _check_size(len(text) + found * (len(new) - len(old)))
         text = text.replace(old, new)
         count += found
     return text, count
@@ -125,9 +127,13 @@ def _encoded(text: str) -> bytes:
         data = text.encode()
     except UnicodeEncodeError:
         raise ToolRefusal("The text has half a surrogate pair, which is no character.") from None
-    if len(data) > MAX_WRITTEN_BYTES:
-        raise ToolRefusal(f"The content has {len(data)} bytes; a file can be written with {MAX_WRITTEN_BYTES}.")
+    _check_size(len(data))
     return data
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_WRITTEN_BYTES:
+        raise ToolRefusal(f"The content has {size} bytes; a file can be written with {MAX_WRITTEN_BYTES}.")
 
 
 def _facts(found: Place) -> os.stat_result | None:
@@ -150,7 +156,8 @@ def _differs(found: Place, facts: os.stat_result) -> bool:
 
 def _replace(found: Place, data: bytes, *, mode: int, new: bool, unless: Callable[[], bool] | None = None) -> None:
     """Put `data` where the place is. A link that is put there meanwhile is replaced, never followed."""
-    beside = f".{found.name[:100]}.{secrets.token_hex(4)}.tmp"
+    # Without the file's name, which may be as long as a name can be.
+    beside = f".{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(beside, flags, mode, dir_fd=found.folder)
