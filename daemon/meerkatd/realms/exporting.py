@@ -144,7 +144,8 @@ async def _fill(folder: str, reader: "_Reader", manifest: Manifest) -> RealmCopi
     try:
         while (said := await reader.next()) is not None:
             if said["kind"] == "config":
-                data = str(said["text"]).encode()
+                with reader.judged():
+                    data = str(said["text"]).encode()
                 await trio.to_thread.run_sync(write_durably, os.path.join(folder, CONFIG_NAME), data)
                 continue
             with reader.judged():
@@ -244,7 +245,7 @@ class _Reader:
                 details={"path": self._path, "written_by": said.get("written_by")},
             )
         names = ("realm_id", "backend", "origin")
-        if not all(isinstance(said.get(name), str) for name in names) or not isinstance(said.get("created_at"), int):
+        if not all(isinstance(said.get(name), str) for name in names) or not portable.is_number(said.get("created_at")):
             raise self.fault("is not an export of a realm")
         return said
 
@@ -258,7 +259,7 @@ class _Reader:
             return said
         if said.get("sha256") != before or said.get("lines") != lines or await self._read() is not None:
             raise self.fault("was changed after it was written")
-        self.digests = said["digests"]
+        self.digests = said.get("digests", {})
         return None
 
     async def _read(self) -> Mapping[str, Any] | None:
@@ -267,7 +268,7 @@ class _Reader:
             return None
         try:
             said = await trio.to_thread.run_sync(json.loads, line)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if not line.endswith(b"\n") or not isinstance(said, dict) or not isinstance(said.get("kind"), str):
             raise self.fault("was cut off, or is not an export of a realm")

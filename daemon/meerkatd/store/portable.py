@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from ..ids import is_uuid
 from .api import ApprovalRow, ChargeRow, KeyRow, NewMessage, SessionRow, ToolRow, TurnRow, UsageTotals
 from .blobs import Blob
 from .parts import ChargesPart, MessagesPart, Part, SessionPart, ToolsPart, TurnsPart
@@ -64,9 +65,10 @@ def part_of(said: Mapping[str, Any]) -> Part:
             return Blob(blob_id=said["blob_id"], media_type=said["media_type"], data=data)
         case "session":
             lineage = [(str(source), int(end)) for source, end in said["lineage"]]
-            return SessionPart(
-                row=_row(SessionRow, said["row"]), lineage=lineage, keys=[_row(KeyRow, key) for key in said["keys"]]
-            )
+            row = _row(SessionRow, said["row"])
+            if not is_uuid(row.session_id):
+                raise ValueError("a session has an id that no session has")
+            return SessionPart(row=row, lineage=lineage, keys=[_row(KeyRow, key) for key in said["keys"]])
         case "turns":
             return TurnsPart(rows=[_row(TurnRow, row) for row in said["rows"]])
         case "tools":
@@ -82,6 +84,11 @@ def part_of(said: Mapping[str, Any]) -> Part:
             raise ValueError(f"there is no line of the kind {other!r}")
 
 
+def is_number(value: object) -> bool:
+    """Whether it is an integer that every backend can keep."""
+    return isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+
+
 def _row(kind: type[Row], said: Mapping[str, Any]) -> Row:
     given = dict(said)
     if "usage" in given:
@@ -91,4 +98,6 @@ def _row(kind: type[Row], said: Mapping[str, Any]) -> Row:
         value = getattr(made, field.name)
         if not isinstance(value, str | int | dict | UsageTotals | None):
             raise TypeError(f"{field.name} has a value of another type")
+        if isinstance(value, int) and not is_number(value):
+            raise ValueError(f"{field.name} is greater than a number of a store can be")
     return made
