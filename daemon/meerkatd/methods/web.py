@@ -17,6 +17,7 @@ _FILES = "it writes or reads a file of this machine"
 _PROGRAMS = "it names a program, a file or an address of this machine"
 METHODS: Mapping[str, str] = {
     "approval/decide": "it may let a program run",
+    "config/set": "it would take away what cannot be written from there, such as the policy of tools; use config/patch",
     "daemon/listen": "only a client of the Unix socket opens doors",
     "daemon/restart": _STOPS,
     "daemon/stop": _STOPS,
@@ -62,9 +63,8 @@ def check(method: str, params: Mapping[str, Any]) -> None:
         raise _refused("tools")
     if method == "initialize":
         _check_credentials(params.get("credentials"))
-    elif method in ("config/set", "config/patch"):
-        name = "config" if method == "config/set" else "patch"
-        _check_config(name, params.get(name))
+    elif method == "config/patch":
+        _check_patch(params.get("patch"))
 
 
 def _check_credentials(credentials: Any) -> None:
@@ -75,18 +75,19 @@ def _check_credentials(credentials: Any) -> None:
             raise _refused(f"credentials.{provider}.base_url", "a base URL needs a key of its own there")
 
 
-def _check_config(name: str, tree: Any) -> None:
+def _check_patch(tree: Any) -> None:
     """What the document does not know is left to its schema, which refuses it with better words."""
     for section, keys in _fields(tree):
         known = ConfigDocument.model_fields.get(section)
         if known is None:
             continue
-        if section not in CONFIG:
-            raise _refused(f"{name}.{section}")
+        # Anything but a table takes all of the section away, also what cannot be written.
+        if section not in CONFIG or not isinstance(keys, Mapping):
+            raise _refused(f"patch.{section}")
         inner: dict[str, Any] = getattr(known.annotation, "model_fields", {})
         for key, _ in _fields(keys):
             if key in inner and key not in CONFIG[section]:
-                raise _refused(f"{name}.{section}.{key}")
+                raise _refused(f"patch.{section}.{key}")
 
 
 def _fields(value: Any) -> list[tuple[Any, Any]]:
