@@ -27,8 +27,9 @@ KeyOption = Annotated[
 @app.command(cls=Leaf)
 def get(
     ctx: typer.Context,
+    # In the contract's order: `typing` may give this one for that one, and help would show either.
     form: Annotated[
-        Literal["toml", "json"] | None, typer.Option("--format", help="Default: toml; json with --effective.")
+        Literal["json", "toml"] | None, typer.Option("--format", help="Default: toml; json with --effective.")
     ] = None,
     with_generation: Annotated[bool, typer.Option("--with-generation", help="Also show its generation.")] = False,
     effective: Annotated[
