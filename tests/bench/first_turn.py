@@ -27,7 +27,7 @@ print(time.perf_counter() - begun)
 
 
 def run(scale: Scale) -> Iterator[Row]:
-    times = scale.of(10, 2)
+    times = scale.of(10, 1)
     with folder() as root, provider_server() as server:
         cold = _median(lambda: _cold(root, server), times)
         with _daemon(root) as client:

@@ -41,7 +41,7 @@ def _grown(name: str, line: Line, pid: int, *, model: str, scale: Scale, goal: f
     grown = psutil.Process(pid).memory_info().rss
     # In turns with sessions that are as young as this one was, so that whoever else uses the machine slows both alike.
     early, at_late = [], []
-    for _ in range(scale.of(7, 2)):
+    for _ in range(scale.of(7, 1)):
         young = Session(line, pid, model)
         young.turns(EARLY - _NEAR // 2)
         early.append(young.turns(_NEAR))

@@ -65,7 +65,7 @@ def hold_under_kills(kills: int) -> None:
 
 
 def test_document_and_generation_agree_after_every_kill():
-    hold_under_kills(5)
+    hold_under_kills(3)
 
 
 @pytest.mark.long

@@ -42,7 +42,7 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("flavour", ["asyncio", "trio", "blocking"])
-@pytest.mark.parametrize("cycles", [200, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cycles", [60, pytest.param(1000, marks=pytest.mark.long)])
 def test_connecting_and_closing_leaves_nothing_behind(flavour: str, cycles: int, house) -> None:
     world = World(flavour, house.model, house.options())
 
