@@ -22,6 +22,8 @@ async def test_a_command_runs_in_the_workspace_and_tells_output_and_status(bench
 async def test_a_command_has_no_input_and_no_secrets(bench: Bench, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
     monkeypatch.setenv("RKAT_ANYTHING", "hidden")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hidden")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/hidden")
     monkeypatch.setenv("OTHER", "seen")
     text = await bench.ok("shell", command="cat; env")
     assert "hidden" not in text

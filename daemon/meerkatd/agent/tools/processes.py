@@ -18,6 +18,9 @@ _KEEPER = os.path.join(os.path.dirname(__file__), "keeper.py")
 GRACE_SECONDS = 2.0
 # The keeper's own work after that takes milliseconds; one that hangs itself is killed.
 _PATIENCE_SECONDS = 3.0
+# Our own settings, the telemetry's, which may have the key of a collector, and what a service manager tells the
+# daemon alone: whoever has NOTIFY_SOCKET can speak to it in the daemon's name.
+_OWN = ("MEERKAT_", "RKAT_", "OTEL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 
 
 class KeptProcess:
@@ -106,13 +109,9 @@ def environment(environ: Mapping[str, str], *, without: frozenset[str] = frozens
     """An environment for a tool: that of the daemon without what is the daemon's own affair.
 
     Args:
-        without: names beside those that begin with MEERKAT_ and RKAT_.
+        without: names beside those that begin as the daemon's own do.
     """
-    return {
-        name: value
-        for name, value in environ.items()
-        if name not in without and not name.startswith(("MEERKAT_", "RKAT_"))
-    }
+    return {name: value for name, value in environ.items() if name not in without and not name.startswith(_OWN)}
 
 
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
