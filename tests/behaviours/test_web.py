@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,19 @@ async def guest(door: dict[str, Any]) -> AsyncIterator[WebSocket]:
         await page.send({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}})
         assert (await page.receive())["id"] == 1
         yield page
+
+
+@holds("DAE-3")
+async def test_a_turn_that_a_page_begins_writes_nothing_and_runs_nothing(house: House, tmp_path: Path):
+    """Also in a session that somebody else gave all the tools; their own turns keep them."""
+    async with house.ruler(realm_id="r") as ruler, house.connect(realm_id="r") as peer:
+        house.provider.answers("made")
+        made = await ruler.call("session/create", prompt="x", tools="full", workspace=str(tmp_path))
+        offered = []
+        for who in (peer, ruler):
+            house.provider.answers("done")
+            await who.call("turn/start", session_id=made["session_id"], prompt="y")
+            offered.append({spec.name for spec in house.provider.requests[-1].tools})
+        assert "shell" in offered[1]
+        assert "read_file" in offered[0]
+        assert ("shell" in offered[0], "write_file" in offered[0]) == ((peer.surface != "tcp"),) * 2

@@ -135,7 +135,7 @@ class ScriptedAgents:
 
     def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
         builtin = BuiltinTools(
-            level_of(scope.level, workspace=scope.workspace, kind=endpoint.kind),
+            level_of(scope.level, workspace=scope.workspace, kind=endpoint.kind, most=scope.most),
             workspace=scope.workspace,
             tasks=scope.tasks,
             shell=ShellSettings,

@@ -49,6 +49,7 @@ class ToolScope:
 
     Attributes:
         level: of the built-in ones; None where nobody has chosen any.
+        most: above this level the turn has none, whatever was chosen.
         workspace: the folder for files, absolute and without links; None for none.
         tasks: the session's task list.
         servers: MCP servers of the session's own, by name; None for one of the config that it does not want. Asked
@@ -57,6 +58,7 @@ class ToolScope:
     """
 
     level: ToolLevel | None
+    most: ToolLevel
     workspace: str | None
     tasks: TaskList
     servers: Callable[[], Mapping[str, ServerSpec | None]]

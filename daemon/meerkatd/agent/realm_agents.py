@@ -69,7 +69,8 @@ class RealmAgents:
         self._daemon_credentials = daemon_credentials
 
     def toolbox(self, scope: ToolScope, endpoint: Endpoint) -> ToolBox:
-        level = level_of(scope.level, self.defaults().tools, workspace=scope.workspace, kind=endpoint.kind)
+        chosen = (scope.level, self.defaults().tools)
+        level = level_of(*chosen, workspace=scope.workspace, kind=endpoint.kind, most=scope.most)
         builtin = BuiltinTools(
             level,
             workspace=scope.workspace,

@@ -9,6 +9,7 @@ from meerkat_client.wire.version import CONTRACT_VERSION
 from ..agent.credentials import Credentials
 from ..contract.capability import ContractVersion
 from ..contract.event import EventEnvelope
+from ..contract.tool import ToolLevel
 from ..contract.turn import Holder
 from ..errors import InvalidRequest
 from ..lifecycle.crashes import CrashLog
@@ -24,6 +25,7 @@ from ..realms.removal import Removal
 from ..sessions.clock import boot_seconds
 from ..sessions.request import Caller
 from ..settings import Settings
+from . import web
 from .older_events import SOURCE_OBJECTS_SINCE, older_envelope
 
 # Kinds of events beside those of the public contract.
@@ -120,6 +122,11 @@ class Context:
         if tuple(self.contract_numbers.values()) < SOURCE_OBJECTS_SINCE:
             return older_envelope(envelope)
         return cast(dict[str, Any], envelope)
+
+    @property
+    def most_tools(self) -> ToolLevel:
+        """The level above which no turn that this connection begins has built-in tools."""
+        return "full" if self.peer.local else web.TOOL_LEVELS[-1]
 
     def caller(self) -> Caller:
         """Who asks. The pid is the kernel's word where it gives one."""

@@ -54,6 +54,7 @@ async def create(context: Context, params: SessionCreate, call: Call) -> RunResu
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
             tools=params.level,
+            most_tools=context.most_tools,
             project_instructions=params.project_instructions,
             workspace=workspace_of(params.workspace) or context.workspace,
             turn_limits=limits_of(params.budget_limits),

@@ -60,6 +60,7 @@ async def start(context: Context, params: TurnStart, call: Call) -> RunResult:
             output_schema=params.output_schema,
             structured_output_retries=params.structured_output_retries,
             tools=params.tools,
+            most_tools=context.most_tools,
             turn_limits=limits_of(params.budget_limits),
             session_limits=limits_of(params.session_budget_limits),
         ),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..contract.config_document import ConfigDocument
+from ..contract.tool import ToolLevel
 from ..errors import PermissionDenied
 
 _HINT = "Do it from a client of the Unix socket, such as rkat."
@@ -34,8 +35,8 @@ METHODS: Mapping[str, str] = {
 }
 # Params of any method that name what is not the web's business.
 PARAMS = frozenset(("workspace", "enable_shell", "shell_env", "toml", "hooks_override"))
-# How much built-in tools may do, for whoever asks from there.
-TOOL_LEVELS = ("none", "safe")
+# How much built-in tools may do, for whoever asks from there, also in a session or by a config that has a higher level.
+TOOL_LEVELS: tuple[ToolLevel, ...] = ("none", "safe")
 # Of the config: sections, each with the keys that may be written.
 CONFIG: Mapping[str, frozenset[str]] = {
     "agent": frozenset(("model", "system_prompt", "max_tokens_per_turn", "temperature", "max_model_calls")),

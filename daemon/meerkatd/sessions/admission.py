@@ -311,6 +311,7 @@ class Admission:
         meta = session.meta
         scope = ToolScope(
             level=options.tools or meta.tools,
+            most=options.most_tools,
             workspace=meta.workspace,
             tasks=SessionTasks(store, session),
             servers=lambda: servers_of(session.meta),

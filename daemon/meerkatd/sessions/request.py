@@ -25,7 +25,8 @@ class AgentOptions:
     """What a request says about the agent; None leaves what the session (or the config) has.
 
     `workspace` is absolute and without links; it counts for a new session alone, and so do `project_instructions`,
-    whether those of the project are to be read, and `project`, which are those that were.
+    whether those of the project are to be read, and `project`, which are those that were. `most_tools` bounds
+    this turn's level, also where the session or the config has chosen a higher one.
     """
 
     model: str | None = None
@@ -40,6 +41,7 @@ class AgentOptions:
     project_instructions: bool | None = None
     project: ProjectInstructions | None = None
     tools: ToolLevel | None = None
+    most_tools: ToolLevel = "full"
     workspace: str | None = None
     turn_limits: Limits | None = None
     session_limits: Limits | None = None

@@ -36,6 +36,8 @@ def test_the_first_choice_counts_and_reading_is_what_nobody_chose():
     assert level_of(None, "none", workspace="/w", kind="openai") == "none"
     assert level_of(None, None, workspace="/w", kind="openai") == "safe"
     assert level_of("safe", workspace="/w", kind="local") == "safe"
+    assert level_of("full", workspace="/w", kind="local", most="safe") == "safe"
+    assert level_of("none", workspace="/w", kind="local", most="safe") == "none"
 
 
 @pytest.mark.parametrize("folder", ["home", "above", "root", None])

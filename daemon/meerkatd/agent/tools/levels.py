@@ -18,8 +18,10 @@ def reaches(level: ToolLevel, wanted: ToolLevel) -> bool:
     return LADDER.index(level) >= LADDER.index(wanted)
 
 
-def level_of(*chosen: ToolLevel | None, workspace: str | None, kind: ProviderKind) -> ToolLevel:
-    """The first level that was chosen; else `safe` where that is of use, and `none` elsewhere.
+def level_of(
+    *chosen: ToolLevel | None, workspace: str | None, kind: ProviderKind, most: ToolLevel = "full"
+) -> ToolLevel:
+    """The first level that was chosen; else `safe` where that is of use, and `none` elsewhere; `most` at most.
 
     Without a workspace there are no files to read. In the home directory or above it they are not one project's, and
     nobody said that a model may read them. A local model is small: the tools' descriptions alone would fill a good part
@@ -27,7 +29,7 @@ def level_of(*chosen: ToolLevel | None, workspace: str | None, kind: ProviderKin
     """
     for level in chosen:
         if level is not None:
-            return level
+            return level if reaches(most, level) else most
     return "safe" if workspace is not None and kind != "local" and not _holds_home(workspace) else "none"
 
 
