@@ -174,3 +174,18 @@ def test_tags_are_parsed_and_compared() -> None:
     assert etag.replayable((etag.tag_of(6, b""),), tag) == 6
     assert etag.replayable((etag.tag_of(8, b""),), tag) is None
     assert etag.replayable(None, tag) is None
+
+
+async def test_the_policy_of_tools_is_not_taken_away_over_http(house: House, rest: Rest) -> None:
+    async with house.connect(realm_id="r") as peer:
+        await peer.call("config/patch", patch={"tools": {"policy": {"shell": "ask"}}})
+    for verb, document in (
+        ("PUT", {"agent": {"model": "m"}}),
+        ("PUT", {"toml": '[agent]\nmodel = "m"'}),
+        ("PATCH", {"tools": None}),
+        ("PATCH", {"tools": {"policy": None}}),
+        ("PATCH", {"tools": {"policy": {"shell": None}}}),
+    ):
+        reply = await rest.ask(verb, "/config", document)
+        assert (reply.status, reply.json["details"]["field"]) == (403, "tools.policy")
+    assert (await rest.ask("PATCH", "/config", {"agent": {"model": "m"}})).status == 200

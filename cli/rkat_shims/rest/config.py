@@ -62,6 +62,9 @@ async def _write(calls: Calls, route: Route, params: JsonObject, request: Reques
     if wanted:
         now = current if current is not None else await calls.read(_READ, {})
         powers.refuse_new(wanted, now["config"], expected=expected, generation=now["generation"])
+    if not calls.options.allow_programs and powers.leaves_policy_out(params):
+        now = current if current is not None else await calls.read(_READ, {})
+        powers.refuse_without_policy(now["config"])
     if expected is not None:
         params["expected_generation"] = expected
     try:

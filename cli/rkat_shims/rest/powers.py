@@ -61,13 +61,33 @@ def powerful(document: Tree) -> Found:
 
 def in_params(params: Tree) -> Found:
     """The powerful keys of a `config/set` or `config/patch`."""
+    return powerful(_document(params))
+
+
+def _document(params: Tree) -> Tree:
     if isinstance(toml := params.get("toml"), str):
         try:
-            return powerful(tomllib.loads(toml))
+            return tomllib.loads(toml)
         except tomllib.TOMLDecodeError:
             # The daemon says where.
             return {}
-    return powerful(params.get("config") or params.get("patch") or {})
+    return params.get("config") or params.get("patch") or {}
+
+
+def leaves_policy_out(params: Tree) -> bool:
+    """Whether a `config/set` or `config/patch` leaves no policy of tools behind, if there is one: without it, what a
+    person is asked about would run unasked."""
+    document = _document(params)
+    tools = dict(_fields(document)).get("tools", {})
+    if params.get("patch") is None:
+        return not dict(_fields(tools)).get("policy")
+    return tools is None or dict(_fields(tools)).get("policy", {}) is None
+
+
+def refuse_without_policy(current: Tree) -> None:
+    """Raises RkatError, PERMISSION_DENIED, when `current` has a policy of tools."""
+    if dict(_fields(current.get("tools"))).get("policy"):
+        raise _refused("tools.policy", hint="Use PATCH, `rkat config`, or start rkat-rest with --allow-programs.")
 
 
 def refuse_new(wanted: Found, current: Tree, *, expected: int | None, generation: int) -> None:
