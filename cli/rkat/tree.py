@@ -13,6 +13,7 @@ import typer
 import typer.core
 import typer.main
 
+from meerkat_client.errors import RkatError
 from meerkat_client.wire.version import VERSION
 
 from . import terminal
@@ -101,6 +102,22 @@ class Branch(_Help, typer.core.TyperGroup):
         super().__init__(*args, **kwargs)
         self.params.extend(shared_options())
 
+    def invoke(self, ctx: Any) -> Any:
+        if not (ctx.args or ctx._protected_args or self.invoke_without_command):
+            raise RkatError(
+                "INVALID_PARAMS",
+                f"`{ctx.command_path}` needs one of its commands: {', '.join(self.list_commands(ctx))}.",
+                hint=f"`{ctx.command_path} --help` says what each of them does.",
+            )
+        return super().invoke(ctx)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        # Whole sentences: typer's own way cuts them to one line, though there is room to go on below.
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(limit=1000)) for name, command in commands if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 class Root(Branch):
     """`rkat`: loads what is asked for."""
@@ -115,7 +132,7 @@ class Root(Branch):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for section in dict.fromkeys(entry.section for entry in COMMANDS):
             entries = [entry for entry in COMMANDS if entry.section == section]
-            rows = [(entry.name, load(entry).get_short_help_str(limit=100)) for entry in entries]
+            rows = [(entry.name, load(entry).get_short_help_str(limit=1000)) for entry in entries]
             with formatter.section(section):
                 formatter.write_dl(rows)
 
@@ -130,7 +147,6 @@ BRANCH: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
-    "no_args_is_help": True,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 

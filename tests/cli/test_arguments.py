@@ -1,5 +1,7 @@
 """What the arguments mean, before any process or terminal comes in."""
 
+import contextlib
+
 import pytest
 
 from meerkat_client.errors import RkatError
@@ -81,6 +83,22 @@ def test_every_command_has_a_help_and_takes_the_global_options():
             opts = {opt for param in leaf.params for opt in param.opts}
             assert {"--realm", "--json", "--state-root", "--verbose"} <= opts, (entry.name, name)
     assert set(COMMAND_NAMES) <= set(names())
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--realm", "team"]])
+def test_a_group_without_a_command_is_refused_in_one_sentence_that_names_its_commands(more: list[str]):
+    with pytest.raises(RkatError) as caught:
+        root_command().main(["approvals", *more], prog_name="rkat", standalone_mode=False, obj={})
+    assert caught.value.code == "INVALID_PARAMS"
+    assert "allow" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_the_help_of_a_group_has_whole_sentences(capsys: pytest.CaptureFixture[str]):
+    for entry in COMMANDS:
+        with contextlib.suppress(SystemExit):
+            root_command().main([entry.name, "--help"], prog_name="rkat", standalone_mode=False, obj={})
+    assert "...\n" not in capsys.readouterr().out.replace("[ARGS]...\n", "")
 
 
 class _Context:

@@ -51,3 +51,9 @@ async def test_an_archived_session_is_not_the_last_one(bench: Bench):
     await bench.sessions.set_archived(newer, True)
     assert await bench.sessions.resolve("last") == older
     assert await bench.sessions.resolve(newer[:30]) == newer
+
+
+async def test_the_last_session_of_an_empty_realm_is_not_found_with_the_way_to_a_first_one(bench: Bench):
+    with pytest.raises(SessionNotFound) as caught:
+        await bench.sessions.resolve("last")
+    assert "rkat run" in caught.value.hint

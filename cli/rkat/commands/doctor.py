@@ -17,7 +17,7 @@ from ..options import Options
 from ..terminal import Style, visible_line
 from ..tree import BRANCH, Leaf
 
-app = typer.Typer(**{**BRANCH, "no_args_is_help": False}, help="Say what is wrong, and how to mend it.")
+app = typer.Typer(**BRANCH, help="Say what is wrong, and how to mend it.")
 
 EXIT_WRONG = 1
 # Realms and providers that are well are counted, not listed, beyond so many.

@@ -11,7 +11,7 @@ from ..options import Options
 from ..terminal import Style, visible_line
 from ..tree import BRANCH, Leaf
 
-app = typer.Typer(**{**BRANCH, "no_args_is_help": False}, help="See which models can be used, and fetch a local one.")
+app = typer.Typer(**BRANCH, help="See which models can be used, and fetch a local one.")
 
 
 @app.callback(invoke_without_command=True)

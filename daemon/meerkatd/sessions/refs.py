@@ -49,8 +49,13 @@ async def resolve(reference: str, *, store: RealmStore | None, realm_id: str) ->
 
 async def _recent(store: RealmStore | None, place: int, *, reference: str) -> SessionId:
     rows = await store.sessions(SessionQuery(offset=place, limit=1)) if store is not None else ()
-    if not rows:
+    if not rows and place:
         raise SessionNotFound(f"There is no session {reference}: the realm does not have that many.")
+    if not rows:
+        raise SessionNotFound(
+            "There is no last session: this realm has none that is on the list.",
+            hint='`rkat run "..."` starts one; another folder, or another --realm, has other sessions.',
+        )
     return SessionId(rows[0].session_id)
 
 
