@@ -113,7 +113,7 @@ class Branch(_Help, typer.core.TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         # Whole sentences: typer's own way cuts them to one line, though there is room to go on below.
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        commands: list[tuple[str, Any]] = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [(name, command.get_short_help_str(limit=1000)) for name, command in commands if not command.hidden]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
