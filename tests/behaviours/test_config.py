@@ -33,6 +33,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 @holds("CFG-1")
+@except_over(tcp="pages replace no config as a whole")
 async def test_the_envelope_has_all_that_is_promised(house: House):
     async with house.connect(realm_id="r", instance_id="i") as peer:
         empty = await peer.call("config/get")
@@ -95,6 +96,7 @@ MALFORMED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @holds("CFG-3")
+@except_over(tcp="pages replace no config as a whole")
 async def test_a_malformed_request_changes_nothing_and_names_the_field(house: House):
     async with house.connect(realm_id="r") as peer:
         await peer.call("config/set", config=model("kept"))
@@ -145,6 +147,7 @@ async def test_a_repeated_key_writes_once_also_after_a_restart(house: House):
 
 
 @holds("CFG-6")
+@except_over(tcp="pages replace no config as a whole")
 async def test_a_watch_tells_each_generation_until_it_is_ended(house: House):
     async with house.connect(realm_id="r") as peer, house.connect(realm_id="r") as other:
         watch = await peer.call("config/watch")
@@ -186,6 +189,7 @@ async def test_the_schema_and_the_effective_config_tell_every_key(house: House):
 
 
 @holds("REA-4")
+@except_over(tcp="pages replace no config as a whole")
 async def test_connections_without_a_realm_share_nothing_and_leave_nothing(house: House):
     realms: set[str] = set()
 
@@ -237,6 +241,7 @@ async def test_a_forced_deletion_interrupts_the_turns_of_the_realm(house: House)
 
 
 @holds("REA-6")
+@except_over(tcp="pages replace no config as a whole")
 async def test_pruning_and_emptying_the_trash_tell_what_they_take(house: House):
     async with house.ruler() as mine:
         async with house.connect() as passing:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.behaviours.conftest import House
+from tests.behaviours.promises import except_over
 from tests.behaviours.test_backups import filled
 from tests.behaviours.test_connections import refused
 
@@ -65,6 +66,7 @@ HOSTILE: dict[str, Callable[[Said], None]] = {
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "jsonl"])
+@except_over(tcp="pages name no files")
 async def test_a_hostile_export_makes_nothing_and_is_told_as_the_files_fault(house: House, backend: str):
     root = Path(house.settings.state_root).parent
     file, other = root / "whole", root / "other"
