@@ -7,6 +7,7 @@ import pytest
 import trio
 from tests.behaviours.promises import exceptions_of
 from tests.behaviours.surfaces import SURFACES
+from tests.behaviours.ts_door import driver_socket
 from tests.support.house import House, running_house
 
 __all__ = ["House"]
@@ -19,6 +20,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "house" in metafunc.fixturenames:
         surfaces = [surface for surface in SURFACES if surface not in exceptions_of(metafunc.function)]
         metafunc.parametrize("house", surfaces, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def typescript() -> None:
+    """Its client is built before the time of a test begins to count."""
+    driver_socket()
+
+
+@pytest.fixture(autouse=True)
+def _way(request: pytest.FixtureRequest) -> None:
+    """What the way of a test needs to be there."""
+    case = getattr(request.node, "callspec", None)
+    if case is not None and case.params.get("house") == "ts":
+        request.getfixturevalue("typescript")
 
 
 @pytest.fixture

@@ -67,6 +67,8 @@ PROMISES = {
 
 # The clients of ours make values of what the daemon says, and do by themselves what a bare connection is told to do.
 TYPED = "events are values there: tests/sdk/test_streams.py"
+# What the client in TypeScript gives of a turn are the payloads; a subscription gives whole events.
+PAYLOADS = "a turn's events are their payloads there: client/typescript/test/live.test.ts"
 _SDK = {
     "CON-1": "a client greets the daemon itself",
     "CON-3": "a client refuses misspelt options itself: tests/sdk/test_async.py",
@@ -82,6 +84,11 @@ _SDK = {
     "DAE-1": "a client connects anew when a daemon leaves: tests/sdk/test_lost.py",
 }
 
+_TS = {
+    **{promise: _SDK[promise] for promise in ("CON-1", "CON-6", "CFG-6")},
+    "DAE-1": "a client connects anew when a daemon leaves: client/typescript/test/reconnect.test.ts",
+}
+
 # Ways of which whole promises are not true, and why.
 NOT_PROMISED: dict[str, dict[str, str]] = {
     "tcp": {
@@ -94,6 +101,7 @@ NOT_PROMISED: dict[str, dict[str, str]] = {
     "rpc": {"CON-1": "it greets the daemon itself, before what its client asks first"},
     "py": _SDK,
     "py-blocking": {**_SDK, "CON-4": "a blocking client asks one thing at a time"},
+    "ts": _TS,
     "mcp": {
         "CON-1": "MCP has a handshake of its own, which the SDK keeps",
         "CON-2": "the command line chooses the realm: tests/mcp_shim/test_process.py",

@@ -14,6 +14,7 @@ import trio_websocket
 from tests.behaviours.mcp_door import open_mcp_door
 from tests.behaviours.rest_door import open_rest_door
 from tests.behaviours.sdk_door import SDKS, open_sdk_door
+from tests.behaviours.ts_door import open_typescript_door
 
 from meerkat_client.wire.limits import MAX_REPLY_FRAME
 from meerkat_client.wire.version import CONTRACT_VERSION
@@ -21,7 +22,7 @@ from rkat_shims.rpc.loop import Loop
 from rkat_shims.rpc.options import Options
 
 # What the daemon's own doors are called, and the ways that lead through something of ours.
-SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp", "rest", *SDKS)
+SURFACES = ("framed", "ws-cbor", "ws-json", "tcp", "rpc", "mcp", "rest", *SDKS, "ts")
 
 
 class Refused(Exception):
@@ -197,6 +198,9 @@ class Ways:
         elif surface in SDKS:
             async with open_sdk_door(surface, self._state_root) as client:
                 yield client
+        elif surface == "ts":
+            async with open_typescript_door(self._state_root) as typed:
+                yield typed
         elif surface == "mcp":
             async with open_mcp_door(self._state_root) as agents:
                 yield agents
@@ -255,7 +259,7 @@ class Peer:
     """
 
     def __init__(self, door: Door, nursery: trio.Nursery, *, surface: str = "test") -> None:
-        self.surface = surface
+        self.surface = "sdk" if surface == "ts" else surface
         self.client = "rkat-rpc" if surface == "rpc" else "test"
         self._door = door
         self._nursery = nursery

@@ -101,6 +101,8 @@ async def test_a_malformed_request_changes_nothing_and_names_the_field(house: Ho
     async with house.connect(realm_id="r") as peer:
         await peer.call("config/set", config=model("kept"))
         for method, params, field in MALFORMED:
+            if peer.surface == "sdk" and isinstance(params.get("expected_generation"), float):
+                continue  # JavaScript has one kind of number.
             error = await refused(peer.call(method, **params))
             # To pages some of these are closed as a whole, with the path of what is.
             closed = peer.surface == "tcp" and error.code == "PERMISSION_DENIED"
@@ -207,7 +209,7 @@ async def test_connections_without_a_realm_share_nothing_and_leave_nothing(house
 
 
 @holds("REA-5")
-@except_over(rest="a watch that is there serves new readers to its end")
+@except_over(rest="a watch that is there serves new readers to its end", ts="a client has no watch")
 async def test_a_deleted_realm_goes_to_the_trash_and_comes_back(house: House):
     async with house.connect(realm_id="r") as peer, house.ruler(realm_id="other") as other:
         await peer.call("session/create", prompt="x", initial_turn="deferred")

@@ -1,7 +1,7 @@
 """Events, through every door."""
 
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import except_over, holds
+from tests.behaviours.promises import PAYLOADS, except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
@@ -16,6 +16,7 @@ def text(notifications) -> str:
 
 
 @holds("EVE-1")
+@except_over(ts=PAYLOADS)
 async def test_events_of_a_turn_come_to_its_starter_before_the_response(house: House):
     async with house.connect() as peer:
         house.provider.answers("a", "b")
@@ -71,7 +72,7 @@ async def test_a_stream_opened_in_the_middle_replays_and_follows(house: House):
 
 
 @holds("EVE-3")
-@except_over(mcp="it compares with events that come unasked", rest="as for mcp")
+@except_over(mcp="it compares with events that come unasked", rest="as for mcp", ts=PAYLOADS)
 async def test_a_stream_resumes_after_any_cursor(house: House):
     async with house.connect(realm_id="r") as peer:
         await create(house, peer)

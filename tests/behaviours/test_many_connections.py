@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle, islice
 
+import pytest
 import trio
 from tests.behaviours.promises import holds
 from tests.behaviours.surfaces import SURFACES, Peer
@@ -13,6 +14,7 @@ from tests.support.house import House, running_house
 
 CONNECTIONS = 100
 HANG_SECONDS = 60
+pytestmark = pytest.mark.usefixtures("typescript")
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Events by request, through every door."""
 
 from tests.behaviours.conftest import House
-from tests.behaviours.promises import TYPED, except_over, holds
+from tests.behaviours.promises import PAYLOADS, TYPED, except_over, holds
 from tests.behaviours.test_connections import refused
 from tests.behaviours.test_sessions import create
 from tests.support.scripted_provider import Gate
@@ -17,7 +17,11 @@ def cursor(sequence: int, session_id: str = "last") -> dict[str, object]:
 
 @holds("EVE-5")
 @except_over(
-    mcp="it compares with events that come unasked: tests/mcp_shim", rest="as for mcp", py=TYPED, py_blocking=TYPED
+    mcp="it compares with events that come unasked: tests/mcp_shim",
+    rest="as for mcp",
+    py=TYPED,
+    py_blocking=TYPED,
+    ts=PAYLOADS,
 )
 async def test_events_are_listed_after_any_cursor_in_pages(house: House):
     async with house.connect() as peer:

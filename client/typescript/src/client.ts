@@ -8,6 +8,7 @@ import {
   injectContext,
   sendExternalEvent,
   Session,
+  SessionHandle,
   type Cancellable,
   type ExternalEventOptions,
   type HistoryOptions,
@@ -153,6 +154,12 @@ export class MeerkatClient {
     const params: SessionCreate = withKey({ ...options, prompt, initialTurn: "deferred" });
     const { sessionId, sessionRef } = await this.#connected.call("session/create", params);
     return new DeferredSession(this.#connected, sessionId, sessionRef);
+  }
+
+  /** One that there is, by its id or another reference to it, such as `last`. Nothing is asked. */
+  session(sessionId: string): SessionHandle {
+    const { realmId } = this.info;
+    return new SessionHandle(this.#connected, sessionId, sessionId.includes(":") ? sessionId : `${realmId}:${sessionId}`);
   }
 
   /** Sessions, newest change first. */

@@ -18,6 +18,7 @@ export type { RealmOptions } from "./link.js";
 export {
   DeferredSession,
   Session,
+  SessionHandle,
   type ExternalEventOptions,
   type HistoryOptions,
   type InjectOptions,

@@ -15,6 +15,9 @@ import type { Methods } from "./types.js";
 const METHOD_NOT_FOUND = -32601;
 const INTERNAL_ERROR = -32603;
 
+/** A method that this version does not know: the daemon says whether there is one. */
+const UNKNOWN: readonly [string, string] = ["", ""];
+
 /** Answers a request of the daemon; undefined when there is no such method. */
 export type Answerer = (method: string, params: unknown) => Promise<unknown> | undefined;
 
@@ -60,7 +63,7 @@ export class Connection {
     onResult?: (result: Methods[M]["result"]) => void,
   ): Call<Methods[M]["result"]> {
     if (this.lost !== undefined) throw this.lost;
-    const [paramsShape, resultShape] = CALLS[method]!;
+    const [paramsShape, resultShape] = CALLS[method] ?? UNKNOWN;
     const id = this.#lastId + 1;
     this.#transport.send({ jsonrpc: "2.0", id, method, params: toWire(paramsShape, params) });
     this.#lastId = id;

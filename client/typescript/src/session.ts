@@ -12,6 +12,8 @@ import type {
   SessionArchive,
   SessionCompact,
   SessionCompacted,
+  SessionForkAt,
+  SessionForked,
   SessionHistory,
   SessionInfo,
   TurnInterrupted,
@@ -82,6 +84,21 @@ export class SessionHandle {
     await this.link.call("session/archive", withKey<SessionArchive>({ sessionId: this.id }));
   }
 
+  /** Bring it back after it was archived. */
+  async unarchive(): Promise<void> {
+    await this.link.call("session/unarchive", withKey<SessionArchive>({ sessionId: this.id }));
+  }
+
+  /** Set labels; null takes one away. All that it has then. */
+  async label(labels: Record<string, string | null>): Promise<Record<string, string>> {
+    return (await this.link.call("session/label", { sessionId: this.id, labels })).labels;
+  }
+
+  /** A new session that begins with the first `messageIndex` messages of this one. @throws MeerkatError SESSION_BUSY. */
+  forkAt(messageIndex: number, options: { idempotencyKey?: string } = {}): Promise<SessionForked> {
+    return this.link.call("session/fork_at", withKey<SessionForkAt>({ ...options, sessionId: this.id, messageIndex }));
+  }
+
   /** Let a summary stand for the older part of what the model sees; the history stays as it is. */
   compact(options: { recentTurns?: number; idempotencyKey?: string } = {}): Promise<SessionCompacted> {
     const params = withKey<SessionCompact>({ ...options, sessionId: this.id, sessionEvents: false });
@@ -101,6 +118,16 @@ export class SessionHandle {
   /** Follow what happens in the session, whoever makes it happen. */
   subscribeEvents(options: SubscribeOptions = {}): Promise<EventSubscription> {
     return EventSubscription.open(this.link, this.id, options);
+  }
+
+  /** Run a turn. @throws MeerkatError SESSION_BUSY at once while another one runs; what made it fail; TURN_LOST. */
+  turn(prompt: Prompt, options: TurnOptions = {}): Promise<RunResult> {
+    return this.run(prompt, options);
+  }
+
+  /** Run a turn, and follow it. It begins at once. */
+  stream(prompt: Prompt, options: TurnOptions = {}): EventStream {
+    return new EventStream(this.id, (stream) => this.run(prompt, options, stream));
   }
 
   protected async run(prompt: Prompt, options: TurnOptions, stream?: EventStream): Promise<RunResult> {
@@ -144,18 +171,9 @@ export class Session extends SessionHandle {
     return this.#last.structuredOutput;
   }
 
-  /** Run a turn. @throws MeerkatError SESSION_BUSY at once while another one runs; what made it fail; TURN_LOST. */
-  async turn(prompt: Prompt, options: TurnOptions = {}): Promise<RunResult> {
-    this.#last = await this.run(prompt, options);
+  protected override async run(prompt: Prompt, options: TurnOptions, stream?: EventStream): Promise<RunResult> {
+    this.#last = await super.run(prompt, options, stream);
     return this.#last;
-  }
-
-  /** Run a turn, and follow it. It begins at once. */
-  stream(prompt: Prompt, options: TurnOptions = {}): EventStream {
-    return new EventStream(this.id, async (stream) => {
-      this.#last = await this.run(prompt, options, stream);
-      return this.#last;
-    });
   }
 }
 
@@ -163,11 +181,6 @@ export class Session extends SessionHandle {
 export class DeferredSession extends SessionHandle {
   startTurn(prompt: Prompt, options: TurnOptions = {}): Promise<RunResult> {
     return this.run(prompt, options);
-  }
-
-  /** Run the first turn, and follow it. It begins at once. */
-  stream(prompt: Prompt, options: TurnOptions = {}): EventStream {
-    return new EventStream(this.id, (stream) => this.run(prompt, options, stream));
   }
 }
 
