@@ -93,6 +93,10 @@ _TS = {
 NOT_PROMISED: dict[str, dict[str, str]] = {
     "tcp": {
         "CFG-4": "keys of providers are not set by pages",
+        "CFG-1": "pages replace no config as a whole",
+        "CFG-3": "pages replace no config as a whole",
+        "REA-4": "its body replaces a config as a whole",
+        "REA-6": "its body replaces a config as a whole",
         "REA-7": "files of this machine are not written or read for pages",
         "REA-8": "files of this machine are not written or read for pages",
         "REA-9": "a page may not take a realm from others",

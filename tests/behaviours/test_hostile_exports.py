@@ -66,7 +66,7 @@ HOSTILE: dict[str, Callable[[Said], None]] = {
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "jsonl"])
-@except_over(tcp="pages name no files")
+@except_over(tcp="pages name no files", mcp="agents name no files", rest="files of this machine are not read over HTTP")
 async def test_a_hostile_export_makes_nothing_and_is_told_as_the_files_fault(house: House, backend: str):
     root = Path(house.settings.state_root).parent
     file, other = root / "whole", root / "other"
